@@ -1,0 +1,39 @@
+// installer/plan: facts and config in, plan out. Pure: no clock, no randomness, no environment, no I/O; equal inputs give
+// equal plans and findings. Here: preflight (what is wrong, on all machines at once), the plan, and its printed form.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/model/model.hpp"
+
+namespace cloudos::plan {
+
+// One machine as it was seen over its connection.
+struct Seen {
+  model::HostFacts facts;
+  Milliseconds clock_offset{0};  // machine minus installer, measured at the middle of the round trip
+  Milliseconds round_trip{0};
+};
+
+struct Input {
+  model::ClusterConfig config;
+  std::map<MachineId, Seen> machines;      // those that answered
+  std::map<MachineId, Error> unreachable;  // those that did not, and why
+  std::vector<model::Reach> reach;         // who reaches whom; may be empty
+  model::BundleIndex bundle;
+  Digest bundle_digest;
+  std::map<Digest, std::string> manifests;  // the bundle's manifest blobs, read
+  std::map<MachineId, Bytes> missing;       // bytes of the bundle that each machine still has to receive
+  std::string cluster_id;                   // of a cluster that exists, or the one to give to a new one
+};
+
+// Everything that is wrong or odd, on all machines and between them, each with its remedy. Errors mean: change nothing.
+[[nodiscard]] std::vector<model::Finding> preflight(const Input& input);
+// The plan for the machines that answered. Call it only when preflight found no error.
+[[nodiscard]] model::Plan make_plan(const Input& input);
+// By machine and phase, what and why: for --dry-run.
+[[nodiscard]] std::string print(const model::Plan& plan);
+
+}  // namespace cloudos::plan
