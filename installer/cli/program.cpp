@@ -1,0 +1,111 @@
+#include "installer/cli/program.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <format>
+#include <iostream>
+
+#include "core/base/text.hpp"
+#include "core/os/process/process.hpp"
+
+namespace cloudos::cli {
+
+namespace {
+
+constexpr auto every_command =
+    "Every command takes --json (one record a line), --quiet, -v/-vv and --yes (ask nothing).\n"
+    "Exit status: 0 done, 1 failed, 2 bad usage or input, 3 a check failed and nothing was changed.";
+
+const CLI::App& deepest(const CLI::App& app) {
+  const CLI::App* at = &app;
+  while (!at->get_subcommands().empty()) at = at->get_subcommands().back();
+  return *at;
+}
+
+// The flags and subcommands that could have stood where `app` was given something unknown.
+std::vector<std::string> known_words(const CLI::App& app, bool flags) {
+  std::vector<std::string> words;
+  if (!flags)
+    for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; })) words.push_back(command->get_name());
+  for (const CLI::App* at = &app; flags && at != nullptr; at = at->get_parent())
+    for (const auto* option : at->get_options())
+      for (const auto& name : option->get_lnames()) words.push_back("--" + name);
+  return words;
+}
+
+Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
+  const auto& command = deepest(app);
+  const auto help =
+      std::format("`{} --help` lists what there is", command.get_parent() == nullptr ? "cloudos" : "cloudos " + command.get_name());
+  const auto extras = app.remaining(true);
+  if (extras.empty()) return {.kind = ErrorKind::usage, .message = std::string{trim(error.what())}, .hint = help};
+  const auto word = extras.front().substr(0, extras.front().find('='));
+  const bool flag = word.starts_with("-");
+  const auto known = known_words(command, flag);
+  const std::vector<std::string_view> views(known.begin(), known.end());
+  const auto meant = nearest(word, views);
+  return {.kind = ErrorKind::usage,
+          .message = std::format("unknown {} '{}'", flag ? "flag" : (known.empty() ? "argument" : "command"), sanitise(word)),
+          .hint = meant.empty() ? help : std::format("did you mean '{}'? {}", meant, help)};
+}
+
+}  // namespace
+
+std::unique_ptr<CLI::App> make_app(Context& context) {
+  auto app = std::make_unique<CLI::App>("Raw Linux machines to one computer: installs Kubernetes from one signed file.", "cloudos");
+  app->fallthrough();
+  app->require_subcommand(1);
+  app->set_version_flag("--version", "cloudos " CLOUDOS_VERSION);
+  app->add_flag("--json", context.json, "One JSON record a line, with stable keys");
+  app->add_flag("-q,--quiet", context.quiet, "Only errors and the result");
+  app->add_flag("-v,--verbose", context.verbose, "Tell more; -vv: everything");
+  app->add_flag("-y,--yes", context.assume_yes, "Ask nothing, go on");
+  app->footer(every_command);
+#if __has_include("installer/cli/install.cpp")
+  add_install(*app, context);
+#endif
+#if __has_include("installer/cli/status.cpp")
+  add_status(*app, context);
+#endif
+#if __has_include("installer/cli/kubeconfig.cpp")
+  add_kubeconfig(*app, context);
+#endif
+#if __has_include("installer/cli/reset.cpp")
+  add_reset(*app, context);
+#endif
+#if __has_include("installer/cli/bundle.cpp")
+  add_bundle(*app, context);
+#endif
+#if __has_include("installer/cli/sandbox.cpp")
+  add_sandbox(*app, context);
+#endif
+#if __has_include("installer/cli/completion.cpp")
+  add_completion(*app, context);
+#endif
+  return app;
+}
+
+int report(const Error& error, const Context& context) {
+  if (context.json) std::cerr << error_record(error) << '\n';
+  else std::cerr << "cloudos: " << sanitise(error.text()) << '\n';
+  return exit_status(error.kind);
+}
+
+int run(std::span<char*> arguments) {
+  os::forbid_core_dumps();
+  std::signal(SIGPIPE, SIG_IGN);
+  Context context;
+  const auto app = make_app(context);
+  try {
+    app->parse(static_cast<int>(arguments.size()), arguments.data());
+  } catch (const CLI::CallForHelp& help) { return app->exit(help); } catch (const CLI::CallForVersion& version) {
+    return app->exit(version);
+  } catch (const CLI::ParseError& error) { return report(usage_error(*app, error), context); }
+  if (!context.work)
+    return report({.kind = ErrorKind::usage, .message = "nothing to do", .hint = "`cloudos --help` lists the commands"}, context);
+  const auto status = context.work();
+  return status ? *status : report(status.error(), context);
+}
+
+}  // namespace cloudos::cli
