@@ -1,0 +1,160 @@
+#include "core/model/facts.hpp"
+
+#include "core/model/codec.hpp"
+
+namespace cloudos::model {
+
+using codec::is;
+
+void fields(auto& a, is<HostFacts::Os> auto& v) {
+  a("id", v.id);
+  a("version_id", v.version_id);
+  a("pretty_name", v.pretty_name);
+}
+void fields(auto& a, is<HostFacts::Kernel> auto& v) { a("release", v.release); }
+void fields(auto& a, is<HostFacts::Init> auto& v) {
+  a("name", v.name);
+  a("systemd_version", v.systemd_version);
+  a("state", v.state);
+}
+void fields(auto& a, is<HostFacts::Cpu> auto& v) {
+  a("sockets", v.sockets);
+  a("cores", v.cores);
+  a("threads", v.threads);
+  a("model", v.model);
+}
+void fields(auto& a, is<HostFacts::Memory> auto& v) {
+  a("total", v.total);
+  a("available", v.available);
+  a("swap_total", v.swap_total);
+}
+void fields(auto& a, is<HostFacts::Mount> auto& v) {
+  a("path", v.path);
+  a("device", v.device);
+  a("type", v.type);
+  a("total", v.total);
+  a("free", v.free);
+  a("inodes_total", v.inodes_total);
+  a("inodes_free", v.inodes_free);
+  a("read_only", v.read_only);
+}
+void fields(auto& a, is<HostFacts::Disk> auto& v) {
+  a("name", v.name);
+  a("model", v.model);
+  a("size", v.size);
+  a("rotational", v.rotational);
+}
+void fields(auto& a, is<HostFacts::Interface> auto& v) {
+  a("name", v.name);
+  a("mac", v.mac);
+  a("state", v.state);
+  a("mtu", v.mtu);
+  a("speed_mbit", v.speed_mbit);
+  a("addresses", v.addresses);
+}
+void fields(auto& a, is<HostFacts::Route> auto& v) {
+  a("destination", v.destination);
+  a("gateway", v.gateway);
+  a("device", v.device);
+  a("source", v.source);
+  a("metric", v.metric);
+}
+void fields(auto& a, is<HostFacts::Listener> auto& v) {
+  a("protocol", v.protocol);
+  a("address", v.address);
+  a("port", v.port);
+  a("process", v.process);
+  a("unit", v.unit);
+}
+void fields(auto& a, is<HostFacts::Feature> auto& v) {
+  a("works", v.works);
+  a("reason", v.reason);
+}
+void fields(auto& a, is<HostFacts::Cgroup> auto& v) {
+  a("version", v.version);
+  a("controllers", v.controllers);
+  a("driver", v.driver);
+}
+void fields(auto& a, is<HostFacts::Runtime> auto& v) {
+  a("name", v.name);
+  a("socket", v.socket);
+  a("version", v.version);
+  a("running", v.running);
+}
+void fields(auto& a, is<HostFacts::Gpu> auto& v) {
+  a("vendor", v.vendor);
+  a("device", v.device);
+  a("model", v.model);
+  a("driver", v.driver);
+  a("count", v.count);
+}
+void fields(auto& a, is<HostFacts::Kubernetes> auto& v) {
+  a("state", v.state);
+  a("role", v.role);
+  a("node_name", v.node_name);
+  a("version", v.version);
+  a("ca_spki", v.ca_spki);
+  a("cluster_id", v.cluster_id);
+  a("bundle", v.bundle);
+  a("foreign", v.foreign);
+  a("api_healthy", v.api_healthy);
+  a("kubelet_active", v.kubelet_active);
+  a("server_address", v.server_address);
+}
+void fields(auto& a, is<HostFacts> auto& v) {
+  a("hostname", v.hostname);
+  a("machine_id", v.machine_id);
+  a("boot_id", v.boot_id);
+  a("arch", v.arch);
+  a("agent_digest", v.agent_digest);
+  a("clock_ms", v.clock_ms);
+  a("clock_synchronised", v.clock_synchronised);
+  a("root", v.root);
+  a("os", v.os);
+  a("kernel", v.kernel);
+  a("init", v.init);
+  a("virtualisation", v.virtualisation);
+  a("cpu", v.cpu);
+  a("memory", v.memory);
+  a("mounts", v.mounts);
+  a("disks", v.disks);
+  a("interfaces", v.interfaces);
+  a("routes", v.routes);
+  a("listeners", v.listeners);
+  a("features", v.features);
+  a("cgroup", v.cgroup);
+  a("sysctls", v.sysctls);
+  a("limits", v.limits);
+  a("runtimes", v.runtimes);
+  a("firewalls", v.firewalls);
+  a("gpus", v.gpus);
+  a("kubernetes", v.kubernetes);
+  a("running_apply", v.running_apply);
+  a("ssh_client_address", v.ssh_client_address);
+  a("unknown", v.unknown);
+}
+void fields(auto& a, is<Reach> auto& v) {
+  a("from", v.from);
+  a("to", v.to);
+  a("tcp", v.tcp);
+  a("mtu", v.mtu);
+  a("source", v.source);
+  a("reason", v.reason);
+}
+
+namespace {
+struct ReachList {
+  std::vector<Reach> reach;
+};
+void fields(auto& a, is<ReachList> auto& v) { a("reach", v.reach); }
+}  // namespace
+
+std::string encode_facts(const HostFacts& facts) { return codec::encode(facts, HostFacts::schema); }
+Result<HostFacts> decode_facts(std::string_view json) { return codec::decode<HostFacts>(json, "machine facts", HostFacts::schema); }
+std::string encode_reach(const std::vector<Reach>& reach) { return codec::encode(ReachList{reach}); }
+Result<std::vector<Reach>> decode_reach(std::string_view json) {
+  CLOUDOS_ASSIGN(auto list, codec::decode<ReachList>(json, "reachability"));
+  return std::move(list.reach);
+}
+
+}  // namespace cloudos::model
