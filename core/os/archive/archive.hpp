@@ -26,15 +26,17 @@ struct ReadLimits {
   std::uint64_t entries = 1'000'000;
 };
 
-// Walks a tar stream (plain, gzip, zstd or xz; nothing else). For each entry `visit` gets a source for its content. Refused, as
-// ErrorKind::trust with the entry's name: absolute paths, "..", links that leave the root, devices, FIFOs, setuid and
-// setgid files, more than the limits.
+// Walks a tar stream (plain, gzip, zstd or xz; nothing else) to its very end. For each entry `visit` gets a source for its
+// content, which need not be read. Refused, as ErrorKind::trust with the entry's name: absolute paths, "..", links that
+// leave the root, entries below a link, devices, FIFOs, setuid and setgid files, more than the limits. A stream that is no
+// tar or is cut off is ErrorKind::input; an error of `in` or `visit` is passed on.
 using Visit = std::function<Status(const Entry&, const ByteSource& content)>;
 [[nodiscard]] Status read_tar(const ByteSource& in, const Visit& visit, const ReadLimits& limits = {});
 // Reads every entry kind, as stored, without the refusals: for archives of our own build (Debian packages: setuid files,
 // absolute links). Never for anything that reaches a machine.
 [[nodiscard]] Status read_tar_trusted(const ByteSource& in, const Visit& visit);
-// read_tar into a fresh folder that must be empty or absent.
+// read_tar into a fresh folder that must be empty or absent. Everything belongs to the caller, has only its permission bits
+// and is fsynced; after an error the folder is gone again. Errors: those of read_tar, conflict (not empty), io.
 [[nodiscard]] Status extract(const ByteSource& in, const std::filesystem::path& folder, const ReadLimits& limits = {});
 
 // Writes POSIX ustar/pax entries in the order given: mtime 0 (or the one given), owner 0:0 by number, no names, no padding
@@ -47,7 +49,8 @@ class TarWriter {
   [[nodiscard]] Status add(const Entry& entry, const ByteSource& content = no_bytes());
   [[nodiscard]] Status add(std::string path, std::string_view content, unsigned mode = 0644);
   [[nodiscard]] Status finish();
-  // Bytes written so far: where the next header will be.
+  // Bytes written so far: between two add() it is where the next entry's headers will be. The content just added lies at
+  // offset() - round_up(size, 512).
   [[nodiscard]] Bytes offset() const;
 
  private:
