@@ -1,0 +1,188 @@
+#include "tests/machines/machines.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <format>
+#include <thread>
+
+#include "core/base/text.hpp"
+
+namespace cloudos::machines {
+namespace {
+
+std::string from_environment(const char* name, const char* fallback) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : fallback;
+}
+
+Ran run(const Argv& argv, const std::string& input, const std::map<std::string, std::string>& environment) {
+  const auto output =
+      os::capture(argv, {.stdin_source = bytes_of(input), .deadline = in(std::chrono::minutes(30)), .environment = environment});
+  if (!output) return {.code = -1, .out = {}, .err = output.error().text()};
+  return {.code = output->exit.code.value_or(128 + output->exit.signal.value_or(0)), .out = output->out, .err = output->err};
+}
+
+}  // namespace
+
+std::string program() { return from_environment("CLOUDOS_PROGRAM", "build/cloudos/bin/cloudos"); }
+std::string bundle() { return from_environment("CLOUDOS_BUNDLE", "build/kubernetes-1.37.bundle"); }
+std::string bundle_key() { return from_environment("CLOUDOS_BUNDLE_KEY", "build/bundle.pub"); }
+
+std::string scratch() {
+  static const std::string folder = [] {
+    const auto path = std::filesystem::temp_directory_path() / "cloudos-machine-tests";
+    std::filesystem::remove_all(path);
+    std::filesystem::create_directories(path / "home");
+    return path.string();
+  }();
+  return folder;
+}
+
+Ran cloudos(const std::vector<std::string>& args, const std::map<std::string, std::string>& environment) {
+  Argv argv{program()};
+  for (const auto& arg : args) argv += arg;
+  // A home of its own: the tests neither read nor write the operator's known hosts, clusters and logs.
+  std::map<std::string, std::string> env = {{"HOME", scratch() + "/home"}, {"XDG_CACHE_HOME", ""}};
+  if (const char* cache = std::getenv("XDG_CACHE_HOME")) env["XDG_CACHE_HOME"] = cache;
+  else if (const char* home = std::getenv("HOME")) env["XDG_CACHE_HOME"] = std::string(home) + "/.cache";
+  for (const auto& [key, value] : environment) env[key] = value;
+  return run(argv, {}, env);
+}
+
+std::vector<Json> lines(const std::string& text) {
+  std::vector<Json> out;
+  for (const auto& line : split(text, '\n'))
+    if (!trim(line).empty()) out.push_back(Json::parse(line));
+  return out;
+}
+
+Sandbox::Sandbox(std::string name, int masters, int nodes, const std::vector<std::string>& flags) : name_(std::move(name)), flags_(flags) {
+  cloudos({"sandbox", "down", "--name", name_});
+  grow(masters, nodes);
+}
+
+Sandbox::~Sandbox() {
+  if (std::getenv("CLOUDOS_KEEP_MACHINES") == nullptr) cloudos({"sandbox", "down", "--name", name_});
+}
+
+void Sandbox::grow(int masters, int nodes) {
+  std::vector<std::string> args = {"sandbox",
+                                   "up",
+                                   "--name",
+                                   name_,
+                                   "--masters",
+                                   std::to_string(masters),
+                                   "--nodes",
+                                   std::to_string(nodes),
+                                   "--key-out",
+                                   key(),
+                                   "--known-hosts-out",
+                                   known_hosts()};
+  args.insert(args.end(), flags_.begin(), flags_.end());
+  const auto up = cloudos(args);
+  INFO(up.out << up.err);
+  REQUIRE(up.code == 0);
+  read_machines();
+}
+
+void Sandbox::read_machines() {
+  machines_.clear();
+  for (const auto& machine : list().at("machines")) machines_.push_back({machine.at("name"), machine.at("address"), machine.at("role")});
+}
+
+Json Sandbox::list() const {
+  const auto listed = cloudos({"sandbox", "list", "--name", name_, "--json"});
+  INFO(listed.out << listed.err);
+  REQUIRE(listed.code == 0);
+  return Json::parse(listed.out);
+}
+
+std::vector<Machine> Sandbox::of(const std::string& role) const {
+  std::vector<Machine> out;
+  for (const auto& machine : machines_)
+    if (machine.role == role) out.push_back(machine);
+  return out;
+}
+
+const Machine& Sandbox::named(const std::string& machine) const {
+  for (const auto& m : machines_)
+    if (m.name == machine) return m;
+  FAIL("no machine " << machine);
+  std::abort();
+}
+
+std::string Sandbox::addresses(const std::string& role) const {
+  std::vector<std::string> out;
+  for (const auto& machine : of(role)) out.push_back(machine.address);
+  return join(out, ",");
+}
+
+std::string Sandbox::key() const { return scratch() + "/" + name_ + ".key"; }
+std::string Sandbox::known_hosts() const { return scratch() + "/" + name_ + ".known_hosts"; }
+
+Ran Sandbox::on(const Machine& machine, const std::vector<std::string>& command, const std::string& input) const {
+  Argv argv{"ssh",
+            "-i",
+            key(),
+            "-o",
+            "UserKnownHostsFile=" + known_hosts(),
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "ConnectTimeout=10",
+            "-o",
+            "LogLevel=ERROR",
+            "root@" + machine.address,
+            quote(Argv(command))};
+  return run(argv, input, {});
+}
+
+std::string Sandbox::sh(const Machine& machine, const std::string& script) const {
+  const auto ran = on(machine, {"sh", "-euc", script});
+  INFO(machine.name << ": " << script << "\n" << ran.out << ran.err);
+  REQUIRE(ran.code == 0);
+  return ran.out;
+}
+
+void Sandbox::fault(const std::string& verb, const Machine& machine) const {
+  const auto ran = cloudos({"sandbox", verb, "--name", name_, machine.name});
+  INFO(ran.out << ran.err);
+  REQUIRE(ran.code == 0);
+}
+
+std::vector<std::string> Sandbox::access() const { return {"--user", "root", "--key", key(), "--known-hosts", known_hosts()}; }
+
+Ran Sandbox::install(const std::string& masters, const std::string& nodes, std::vector<std::string> more) const {
+  std::vector<std::string> args = {"install", "--masters", masters, "--bundle", bundle(), "--bundle-key", bundle_key(), "--yes", "--json"};
+  if (!nodes.empty()) args.insert(args.end(), {"--nodes", nodes});
+  for (const auto& flag : access()) args.push_back(flag);
+  for (auto& flag : more) args.push_back(std::move(flag));
+  return cloudos(args);
+}
+
+Ran kubectl(const Sandbox& sandbox, const Machine& master, const std::vector<std::string>& args, const std::string& input) {
+  std::vector<std::string> command = {"env", "KUBECONFIG=/etc/kubernetes/admin.conf", "kubectl"};
+  command.insert(command.end(), args.begin(), args.end());
+  return sandbox.on(master, command, input);
+}
+
+Json kubectl_json(const Sandbox& sandbox, const Machine& master, std::vector<std::string> args) {
+  args.insert(args.end(), {"-o", "json"});
+  const auto ran = kubectl(sandbox, master, args);
+  INFO(ran.out.substr(0, 2000) << ran.err);
+  REQUIRE(ran.code == 0);
+  return Json::parse(ran.out);
+}
+
+bool eventually(int seconds, const std::function<bool()>& so) {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+  while (!so()) {
+    if (std::chrono::steady_clock::now() > until) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  }
+  return true;
+}
+
+}  // namespace cloudos::machines
