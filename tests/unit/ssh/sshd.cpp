@@ -1,0 +1,181 @@
+#include "sshd.hpp"
+
+#include <arpa/inet.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <catch2/catch_test_macros.hpp>
+#include <csignal>
+#include <format>
+#include <fstream>
+#include <thread>
+
+#include "core/os/file/file.hpp"
+#include "core/os/process/process.hpp"
+
+namespace cloudos::ssh::test {
+
+namespace {
+
+// crypt(3) of "correct horse".
+constexpr auto ops_password = "$6$cloudos$aGYdJVL4KSY1/6KDptfyaa2vAb.lP6vJ/egvuiBRONRLImVWXL908xpeTKxk1xZHdNulN8iJl6753.b8l63sP0";
+
+bool answers(std::uint16_t port) {
+  const os::Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+
+}  // namespace
+
+Folder::Folder() {
+  std::string name = "/tmp/cloudos-ssh-XXXXXX";
+  REQUIRE(::mkdtemp(name.data()) != nullptr);
+  path_ = name;
+  ::chmod(name.c_str(), 0755);
+}
+
+Folder::~Folder() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
+void write(const fs::path& file, const std::string& text, int mode) {
+  fs::create_directories(file.parent_path());
+  std::ofstream(file, std::ios::binary) << text;
+  REQUIRE(::chmod(file.c_str(), static_cast<mode_t>(mode)) == 0);
+}
+
+std::string read(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+std::string must_run(const Argv& argv) {
+  auto out = os::must(argv);
+  INFO((out ? std::string() : out.error().text()));
+  REQUIRE(out);
+  return *out;
+}
+
+fs::path make_key(const fs::path& file, const std::string& type, const std::string& passphrase) {
+  must_run({"ssh-keygen", "-q", "-t", type, "-N", passphrase, "-C", "test " + type, "-f", file.string()});
+  return file;
+}
+
+std::uint16_t free_port() {
+  const os::Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  socklen_t size = sizeof address;
+  REQUIRE(::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  return ntohs(address.sin_port);
+}
+
+Sshd::Sshd(SshdOptions options) : port_(free_port()) {
+  fs::create_directories("/run/sshd");
+  make_key(user_key(), "ed25519");
+  std::string keys = read(user_key().string() + ".pub");
+  for (const auto& key : options.authorized_keys) keys += key + "\n";
+  write(folder_ / "authorized_keys", keys, 0644);
+  std::string known;
+  for (const auto& type : options.host_key_types) {
+    make_key(folder_ / ("host_" + type), type);
+    known += std::format("[127.0.0.1]:{} {}\n", port_, host_key(type));
+  }
+  write(known_hosts(), known);
+  write_users(options.shell);
+  write_config(options);
+  start();
+}
+
+Sshd::~Sshd() { stop(); }
+
+void Sshd::stop() {
+  if (pid_ < 0) return;
+  // Its sessions are in its process group.
+  ::kill(-pid_, SIGTERM);
+  ::waitpid(pid_, nullptr, 0);
+  pid_ = -1;
+}
+
+std::string Sshd::host_key(const std::string& type) const {
+  const std::string line = read(folder_ / ("host_" + type + ".pub"));
+  return line.substr(0, line.find(' ', line.find(' ') + 1));
+}
+
+Options Sshd::options() const {
+  Options o{.host = "127.0.0.1", .port = port_, .user = "root", .identity_file = user_key().string()};
+  o.known_hosts_file = known_hosts().string();
+  o.ssh_config_file = (folder_ / "ssh_config").string();
+  o.connect_timeout = Milliseconds{10'000};
+  return o;
+}
+
+void Sshd::write_config(const SshdOptions& options) {
+  std::string text = std::format(
+      "Port {}\nListenAddress 127.0.0.1\nPidFile none\nUsePAM yes\nPasswordAuthentication yes\nKbdInteractiveAuthentication no\n"
+      "PermitRootLogin prohibit-password\nAuthorizedKeysFile {}/authorized_keys\nStrictModes no\nPrintMotd no\nLogLevel VERBOSE\n",
+      port_, folder_.path().string());
+  for (const auto& type : options.host_key_types) text += std::format("HostKey {}/host_{}\n", folder_.path().string(), type);
+  // sshd takes the first value of a keyword.
+  write(folder_ / "sshd_config", options.config + "\n" + text);
+  write(folder_ / "ssh_config", "");
+}
+
+void Sshd::write_users(const std::string& shell) {
+  write(folder_ / "passwd", read("/etc/passwd") + std::format("ops:x:4321:4321::{}:{}\n", home().string(), shell), 0644);
+  write(folder_ / "shadow", read("/etc/shadow") + std::format("ops:{}:20000:0:99999:7:::\n", ops_password));
+  fs::create_directories(home());
+  REQUIRE(::chown(home().c_str(), 4321, 4321) == 0);
+}
+
+void Sshd::start() {
+  const auto config = folder_ / "sshd_config";
+  const auto log = folder_ / "log";
+  const auto passwd = folder_ / "passwd", shadow = folder_ / "shadow";
+  const int parent = ::getpid();
+  pid_ = ::fork();
+  REQUIRE(pid_ >= 0);
+  if (pid_ == 0) {
+    ::setpgid(0, 0);
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (::getppid() != parent) ::_exit(1);
+    if (::unshare(CLONE_NEWNS) != 0) ::_exit(1);
+    // In a chroot "/" is no mount point; then ./dev has made everything private already.
+    ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+    const bool ready = ::mount(passwd.c_str(), "/etc/passwd", nullptr, MS_BIND, nullptr) == 0 &&
+                       ::mount(shadow.c_str(), "/etc/shadow", nullptr, MS_BIND, nullptr) == 0;
+    if (!ready) {
+      ::perror("sshd's namespace");
+      ::_exit(1);
+    }
+    ::execl("/usr/sbin/sshd", "/usr/sbin/sshd", "-D", "-f", config.c_str(), "-E", log.c_str(), nullptr);
+    ::_exit(127);
+  }
+  ::setpgid(pid_, pid_);
+  for (int i = 0; i < 250 && !answers(port_); ++i) {
+    INFO(this->log());
+    REQUIRE(::waitpid(pid_, nullptr, WNOHANG) == 0);
+    std::this_thread::sleep_for(Milliseconds{20});
+  }
+}
+
+Result<Ran> run(Transport& transport, const Argv& argv, std::string in, Milliseconds limit) {
+  Ran ran;
+  Streams streams{.in = bytes_of(std::move(in)), .out = into(ran.out), .err = into(ran.err)};
+  CLOUDOS_ASSIGN(ran.exit, transport.run(argv, std::move(streams), cloudos::in(limit)));
+  return ran;
+}
+
+}  // namespace cloudos::ssh::test
