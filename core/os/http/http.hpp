@@ -24,10 +24,15 @@ struct HttpResponse {
   int status = 0;
   std::map<std::string, std::string> headers;  // names in lower case
 };
-// Streams the body of any status into `body`. Errors: network and timeout (retryable), trust (TLS).
+// Streams the body of any status into `body` (not of redirects that are followed; from https only to https). Errors:
+// network and timeout (retryable), trust (TLS), input (not a URL). No error's text has a URL's user, password or query.
 [[nodiscard]] Result<HttpResponse> http(const HttpRequest& request, const ByteSink& body);
-// A download into `path`.part with retries (5, jittered backoff) and resume by offset, hashed while streaming, fsynced
-// and renamed only when the digest is the expected one. Errors: trust (digest), network.
+// How long to wait before retry number `attempt` (from 0): doubling from half a second to half a minute, of which `random`
+// in [0, 1] decides the upper half, so that many machines do not come back in step.
+[[nodiscard]] Milliseconds retry_delay(unsigned attempt, double random);
+// A download into `path`.part with retries (5, jittered backoff, mirrors in turn) and resume by offset, hashed while
+// streaming, fsynced and renamed only when the digest is the expected one. Does nothing when `path` already is that file.
+// `progress` is called for every piece; total is 0 while unknown. Errors: trust (digest), network, timeout, io.
 [[nodiscard]] Status download(const std::vector<std::string>& mirrors, const std::string& path, const Digest& expected,
                               const std::function<void(Bytes done, Bytes total)>& progress = {});
 
