@@ -12,3 +12,27 @@ pkg_check_modules(ARCHIVE REQUIRED IMPORTED_TARGET libarchive)
 pkg_check_modules(SSH2 REQUIRED IMPORTED_TARGET libssh2)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(SYSTEMD REQUIRED IMPORTED_TARGET libsystemd)
+
+# Linked statically where the distribution ships an archive: libarchive.so would bring libxml2 and ICU (40 MB) for formats
+# that are never read, and a program with few libraries is small to carry and quick to start.
+function(cloudos_static target)
+  set(archives "")
+  foreach(name ${ARGN})
+    if(TARGET ${name})
+      list(APPEND archives ${name})
+    else()
+      find_library(CLOUDOS_${name}_a NAMES ${name}.a REQUIRED)
+      list(APPEND archives ${CLOUDOS_${name}_a})
+    endif()
+  endforeach()
+  set_target_properties(${target} PROPERTIES INTERFACE_LINK_LIBRARIES "${archives}")
+endfunction()
+cloudos_static(PkgConfig::ZSTD libzstd)
+cloudos_static(PkgConfig::ARCHIVE libarchive liblzma libbz2 liblz4 libnettle libacl PkgConfig::ZSTD libz)
+cloudos_static(PkgConfig::SYSTEMD libsystemd libcap)
+# libcrypto only in programs that set CLOUDOS_STATIC_CRYPTO: the installer needs the shared one for curl and libssh2 anyway.
+add_library(cloudos_crypto_static INTERFACE)
+cloudos_static(cloudos_crypto_static libcrypto PkgConfig::ZSTD libz)
+add_library(cloudos_crypto_library INTERFACE)
+target_link_libraries(cloudos_crypto_library INTERFACE
+  $<IF:$<BOOL:$<TARGET_PROPERTY:CLOUDOS_STATIC_CRYPTO>>,cloudos_crypto_static,OpenSSL::Crypto>)
