@@ -114,9 +114,9 @@ class Attempt {
       if (done_) return {};
     }
     if (identity_.agent) CLOUDOS_TRY(try_agent(std::nullopt));
-    if (done_ || !identity_.default_files || !identity_.files.empty()) return {};
-    for (const auto* name : {"id_ed25519", "id_ecdsa", "id_rsa"}) {
-      CLOUDOS_TRY(try_file(identity_.home + "/.ssh/" + name, false));
+    if (done_) return {};
+    for (const auto& file : identity_.maybe_files) {
+      CLOUDOS_TRY(try_file(file, false));
       if (done_) return {};
     }
     return {};
@@ -165,7 +165,7 @@ class Attempt {
 
   Status try_encrypted(const std::string& file, const Secret& key, bool named) {
     // The agent may hold it opened; its .pub says which one it is.
-    if (const auto pub = os::read_if_any(file + ".pub", 1U << 16); pub && *pub && identity_.agent) {
+    if (const auto pub = os::read_if_any(file + ".pub", 1U << 16); pub && *pub) {
       if (auto blob = public_key_bytes(**pub)) CLOUDOS_TRY(try_agent(std::move(blob)));
       if (done_) return {};
     }

@@ -11,12 +11,11 @@ namespace cloudos::ssh {
 
 struct Identity {
   std::string user;
-  std::vector<std::string> files;  // private keys that the operator named; all must be readable
-  bool default_files = true;       // also ~/.ssh/id_ed25519, id_ecdsa, id_rsa where they are
-  bool agent = true;
-  std::string home;
-  std::optional<Secret> passphrase;  // of the files
-  std::optional<Secret> password;    // also the answer to keyboard-interactive questions
+  std::vector<std::string> files;        // private keys that the operator named; all must be readable
+  std::vector<std::string> maybe_files;  // of ssh_config or the default ones, where they are
+  bool agent = true;                     // offer all keys of ssh-agent
+  std::optional<Secret> passphrase;      // of the files
+  std::optional<Secret> password;        // also the answer to keyboard-interactive questions
 };
 
 // Gives the login password when one was needed. Errors: auth (names what was tried and what the server takes), timeout, network.

@@ -88,6 +88,8 @@ Result<HostKeyPolicy> host_key_policy(const Options& options, const std::string&
 }
 
 std::string host_key_algorithms(const HostKeyPolicy& policy) {
+  if (policy.only_type == "ssh-rsa") return "rsa-sha2-512,rsa-sha2-256";
+  if (!policy.only_type.empty()) return policy.only_type;
   std::vector<std::string> order = known_types(policy.known.entries, known_name(policy.host, policy.port));
   for (const auto* type : {"ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa"})
     if (!std::ranges::contains(order, type)) order.emplace_back(type);

@@ -12,6 +12,7 @@ struct HostKeyPolicy {
   std::uint16_t port = 22;
   std::string pinned;  // "SHA256:…": wins over every file
   bool accept_new = false;
+  std::string only_type;       // ask for a key of this type only; "": any
   std::filesystem::path file;  // the operator's own, which is added to
   KnownHosts known;            // of that file and the machine-wide one
 };
