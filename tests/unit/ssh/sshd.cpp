@@ -82,6 +82,23 @@ std::uint16_t free_port() {
   return ntohs(address.sin_port);
 }
 
+SshdOptions with_sudo(const std::string& password) {
+  return {.sudo = std::format(R"sh(#!/bin/sh
+[ "$1" = -S ] && [ "$2" = -p ] && [ "$4" = -- ] || {{ echo "usage: sudo $*" >&2; exit 1; }}
+prompt=$3; shift 4
+echo "We trust you have received the usual lecture from the local System Administrator." >&2
+for try in 1 2 3; do
+  printf %s "$prompt" >&2
+  IFS= read -r given || {{ echo >&2; echo "sudo: no password was provided" >&2; exit 1; }}
+  [ "$given" = '{}' ] && exec "$@"
+  echo "Sorry, try again." >&2
+done
+echo "sudo: 3 incorrect password attempts" >&2
+exit 1
+)sh",
+                              password)};
+}
+
 Sshd::Sshd(SshdOptions options) : port_(free_port()) {
   fs::create_directories("/run/sshd");
   make_key(user_key(), "ed25519");
@@ -94,7 +111,7 @@ Sshd::Sshd(SshdOptions options) : port_(free_port()) {
     known += std::format("[127.0.0.1]:{} {}\n", port_, host_key(type));
   }
   write(known_hosts(), known);
-  write_users(options.shell);
+  write_users(options);
   write_config(options);
   start();
 }
@@ -128,16 +145,18 @@ void Sshd::write_config(const SshdOptions& options) {
       "PermitRootLogin prohibit-password\nAuthorizedKeysFile {}/authorized_keys\nStrictModes no\nPrintMotd no\nLogLevel VERBOSE\n",
       port_, folder_.path().string());
   for (const auto& type : options.host_key_types) text += std::format("HostKey {}/host_{}\n", folder_.path().string(), type);
+  if (!options.sudo.empty()) text += std::format("SetEnv PATH={}/bin:/usr/bin:/bin\n", folder_.path().string());
   // sshd takes the first value of a keyword.
   write(folder_ / "sshd_config", options.config + "\n" + text);
   write(folder_ / "ssh_config", "");
 }
 
-void Sshd::write_users(const std::string& shell) {
-  write(folder_ / "passwd", read("/etc/passwd") + std::format("ops:x:4321:4321::{}:{}\n", home().string(), shell), 0644);
+void Sshd::write_users(const SshdOptions& options) {
+  write(folder_ / "passwd", read("/etc/passwd") + std::format("ops:x:4321:4321::{}:{}\n", home().string(), options.shell), 0644);
   write(folder_ / "shadow", read("/etc/shadow") + std::format("ops:{}:20000:0:99999:7:::\n", ops_password));
   fs::create_directories(home());
   REQUIRE(::chown(home().c_str(), 4321, 4321) == 0);
+  if (!options.sudo.empty()) write(folder_ / "bin" / "sudo", options.sudo, 0755);
 }
 
 void Sshd::start() {

@@ -37,7 +37,12 @@ struct SshdOptions {
   std::string config;                             // appended to sshd_config
   std::string shell = "/bin/sh";                  // login shell of the user "ops"
   std::vector<std::string> authorized_keys = {};  // public key lines, for root and ops
+  std::string sudo;                               // a script: stands as `sudo` in ops' PATH; "": none
 };
+
+// The options of a machine whose user ops becomes "root" by a sudo that behaves as sudo -S does: the prompt on stderr, a lecture
+// before it, one line of stdin read byte by byte, three tries. The build root has no sudo of its own; the machine tests use the real one.
+SshdOptions with_sudo(const std::string& password);
 
 // Knows the users root (keys only) and ops (uid 4321, password "correct horse"); sshd and all below it see a passwd, a
 // shadow and /home of their own, in a mount namespace of their own.
@@ -61,7 +66,7 @@ class Sshd {
 
  private:
   void write_config(const SshdOptions& options);
-  void write_users(const std::string& shell);
+  void write_users(const SshdOptions& options);
   void start();
 
   Folder folder_;
