@@ -4,9 +4,9 @@ option(CLOUDOS_FUZZ "libFuzzer targets, with clang" OFF)
 
 add_library(cloudos_options INTERFACE)
 target_compile_options(cloudos_options INTERFACE -Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor -Wold-style-cast
-  -Wcast-align -Woverloaded-virtual -Wnull-dereference -Wimplicit-fallthrough
-  # GCC's own headers and designated initialisers that rely on defaults trip these two; clang-tidy looks at both better.
-  -Wno-missing-field-initializers -Wno-null-dereference)
+  -Wcast-align -Woverloaded-virtual -Wimplicit-fallthrough
+  # Designated initialisers rely on the defaults of the fields that they leave out.
+  -Wno-missing-field-initializers)
 target_compile_definitions(cloudos_options INTERFACE CLOUDOS_VERSION="${PROJECT_VERSION}" _FILE_OFFSET_BITS=64)
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
   target_compile_options(cloudos_options INTERFACE -ffunction-sections -fdata-sections -fstack-protector-strong -D_FORTIFY_SOURCE=2)

@@ -325,17 +325,17 @@ Balancer::~Balancer() = default;
 Balancer::Balancer(Balancer&&) noexcept = default;
 Balancer& Balancer::operator=(Balancer&&) noexcept = default;
 
-Result<Balancer> Balancer::make(os::Fd listener, std::vector<Master> masters, const Timing& timing, Log& log) {
+Result<Balancer> Balancer::make(os::Fd listener, const std::vector<Master>& masters, const Timing& timing, Log& log) {
   auto state = std::make_unique<State>(std::move(listener), timing, log);
   state->epoll = os::Fd(epoll_create1(EPOLL_CLOEXEC));
   if (!state->epoll) return fail_errno("epoll_create1", errno);
   state->watch(state->listener.get(), EPOLLIN, true);
   Balancer balancer(std::move(state));
-  balancer.set_masters(std::move(masters));
+  balancer.set_masters(masters);
   return balancer;
 }
 
-void Balancer::set_masters(std::vector<Master> masters) {
+void Balancer::set_masters(const std::vector<Master>& masters) {
   const auto own = own_addresses();
   std::vector<Target> targets;
   for (const auto& master : masters) {

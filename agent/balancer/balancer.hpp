@@ -39,7 +39,7 @@ struct Timing {
 class Balancer {
  public:
   // `listener`: a listening TCP socket, e.g. systemd's. `log` outlives the balancer.
-  static Result<Balancer> make(os::Fd listener, std::vector<Master> masters, const Timing& timing, Log& log);
+  static Result<Balancer> make(os::Fd listener, const std::vector<Master>& masters, const Timing& timing, Log& log);
   ~Balancer();
   Balancer(Balancer&&) noexcept;
   Balancer& operator=(Balancer&&) noexcept;
@@ -47,7 +47,7 @@ class Balancer {
   // Serves until `wake` is readable and `on_wake` (called each time it is) gives false. `on_wake` may call set_masters().
   [[nodiscard]] Status serve(int wake, const std::function<bool()>& on_wake);
   // New masters for new connections; those that are open stay.
-  void set_masters(std::vector<Master> masters);
+  void set_masters(const std::vector<Master>& masters);
 
  private:
   struct State;

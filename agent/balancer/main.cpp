@@ -98,7 +98,7 @@ Status run(const std::string& path, Log& log) {
     if (!seen.reload) return true;
     if (auto fresh = load(path)) {
       log.info("{} masters", fresh->size());
-      balancer.set_masters(std::move(*fresh));
+      balancer.set_masters(*fresh);
     } else {
       log.warning("{}: {}; keeping the masters as they were", path, fresh.error().text());
     }

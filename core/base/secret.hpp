@@ -20,7 +20,8 @@ class Secret {
     }
     return *this;
   }
-  Secret(Secret&& other) noexcept : value_(other.value_) { other.wipe(); }
+  // Copies and wipes: a moved-from std::string may keep its bytes.
+  Secret(Secret&& other) noexcept : value_(other.value_) { other.wipe(); }  // NOLINT(performance-move-constructor-init)
   Secret& operator=(Secret&& other) noexcept {
     if (this != &other) {
       wipe();

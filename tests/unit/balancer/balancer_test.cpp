@@ -95,11 +95,11 @@ class Greeter {
 // A balancer at work in a thread of its own.
 class Running {
  public:
-  explicit Running(std::vector<Master> masters) : wake_(eventfd(0, EFD_CLOEXEC)) {
+  explicit Running(const std::vector<Master>& masters) : wake_(eventfd(0, EFD_CLOEXEC)) {
     os::Fd listener = listen_on("127.0.0.1", 0);
     fcntl(listener.get(), F_SETFL, O_NONBLOCK);
     port_ = port_of(listener);
-    auto made = Balancer::make(std::move(listener), std::move(masters),
+    auto made = Balancer::make(std::move(listener), masters,
                                {.connect = Milliseconds(200), .probe = Milliseconds(50), .silence = Milliseconds(2000)}, log_);
     REQUIRE(made);
     balancer_.emplace(std::move(*made));
@@ -108,7 +108,7 @@ class Running {
         std::uint64_t n = 0;
         (void)!::read(wake_.get(), &n, sizeof n);
         const std::lock_guard hold(mutex_);
-        if (fresh_) balancer_->set_masters(std::move(*fresh_));
+        if (fresh_) balancer_->set_masters(*fresh_);
         fresh_.reset();
         return !stop_;
       });
