@@ -1,0 +1,130 @@
+// KubeadmInit and KubeadmJoin. kubeadm reads its configuration from standard input (--config /dev/stdin: it opens and reads
+// the file once), so that tokens and keys never touch a disk. It writes kubelet.conf late: together with the journal's
+// "done" that tells a finished one from a half.
+
+#include <algorithm>
+#include <thread>
+
+#include "agent/steps/actions.hpp"
+#include "agent/steps/half.hpp"
+#include "core/base/text.hpp"
+#include "core/os/crypto/crypto.hpp"
+#include "core/os/file/file.hpp"
+
+namespace cloudos::steps {
+namespace {
+
+constexpr Milliseconds kubeadm_limit{900'000};
+constexpr Milliseconds start_limit{60'000};
+constexpr auto kubelet = "kubelet.service";
+constexpr auto ca_path = "/etc/kubernetes/pki/ca.crt";
+
+// The files that a finished kubeadm leaves; the first that is missing, or "".
+std::string missing_marker(const Session& session, bool control_plane) {
+  std::vector<std::string> markers{paths::kubelet_conf, ca_path, "/var/lib/kubelet/config.yaml"};
+  if (control_plane)
+    for (const auto* path : {paths::admin_conf, "/etc/kubernetes/manifests/etcd.yaml", "/etc/kubernetes/manifests/kube-apiserver.yaml",
+                             "/etc/kubernetes/manifests/kube-controller-manager.yaml", "/etc/kubernetes/manifests/kube-scheduler.yaml"})
+      markers.emplace_back(path);
+  const auto found = std::ranges::find_if(markers, [&](const auto& path) { return !fs::exists(session.at(path)); });
+  return found == markers.end() ? "" : *found;
+}
+
+const model::JournalRecord* last_kubeadm(const Session& session) {
+  const auto* a = session.journal.last_of(model::KubeadmInit::kind);
+  const auto* b = session.journal.last_of(model::KubeadmJoin::kind);
+  if (a == nullptr || b == nullptr) return a == nullptr ? b : a;
+  return a->sequence > b->sequence ? a : b;
+}
+
+// Whether kubeadm has been through here. While the step is being verified its own record is still an intent.
+bool finished(const Session& session, bool control_plane) {
+  const auto* last = last_kubeadm(session);
+  return last != nullptr && (last->state == "done" || session.verifying) && missing_marker(session, control_plane).empty();
+}
+
+bool anything_there(const Session& session) {
+  return fs::exists(session.at(paths::kubelet_conf)) || fs::exists(session.at(paths::admin_conf)) ||
+         fs::exists(session.at("/etc/kubernetes/manifests/kube-apiserver.yaml"));
+}
+
+Status tell_ca(Session& session) {
+  CLOUDOS_ASSIGN(auto pem, os::read(session.at(ca_path)));
+  CLOUDOS_ASSIGN(auto hash, os::spki_hash(pem));
+  session.output("ca-spki", std::move(hash));
+  return {};
+}
+
+Result<Check> check_kubeadm(Session& session, bool control_plane) {
+  const auto* last = last_kubeadm(session);
+  if (last == nullptr && anything_there(session))
+    return Check::conflict("Kubernetes is on this machine, and cloudos did not put it here; take it away first (`kubeadm reset`)");
+  if (last == nullptr) return Check::needed("this machine is in no cluster");
+  if (!finished(session, control_plane)) {
+    if (last->state == "intent") return Check::needed("an earlier try was cut off half way; it is cleaned up and done again");
+    if (last->state == "failed") return Check::needed("an earlier try failed; it is cleaned up and done again");
+    return Check::needed(missing_marker(session, control_plane) + " is missing; Kubernetes is set up anew on this machine");
+  }
+  CLOUDOS_ASSIGN(auto unit, session.env.services.state(kubelet));
+  if (unit.active != "active" && unit.active != "activating") return Check::needed("the kubelet is not running");
+  CLOUDOS_TRY(tell_ca(session));
+  return Check::satisfied();
+}
+
+Result<std::string> run_kubeadm(Session& session, Argv argv, const std::string& config, const std::vector<std::string>& ignore) {
+  CLOUDOS_ASSIGN(auto text, session.resolve(config));
+  argv += "--config";
+  argv += "/dev/stdin";
+  if (!ignore.empty()) argv += "--ignore-preflight-errors=" + join(ignore, ",");
+  return session.command(argv, {.input = bytes_of(std::move(text)), .limit = kubeadm_limit});
+}
+
+// A finished one only lacks a running kubelet; anything else that was begun is cleaned up first.
+Result<bool> only_start(Session& session, bool control_plane) {
+  if (finished(session, control_plane)) {
+    CLOUDOS_TRY(session.env.services.start(kubelet, in(start_limit)));
+    return true;
+  }
+  if (anything_there(session) || fs::exists(session.at("/var/lib/kubelet/config.yaml")) || fs::exists(session.at("/var/lib/etcd/member"))) {
+    session.note("cleaning up what an earlier try of kubeadm left");
+    CLOUDOS_TRY(clean_half(session));
+  }
+  return false;
+}
+
+}  // namespace
+
+Result<Check> check(const model::KubeadmInit&, Session& session) { return check_kubeadm(session, true); }
+Result<Undo> before(const model::KubeadmInit& a, Session&) { return Undo{{"node", a.node}, {"role", "master"}}; }
+Status apply(const model::KubeadmInit& a, Session& session) {
+  CLOUDOS_ASSIGN(auto started, only_start(session, true));
+  if (started) return {};
+  CLOUDOS_TRY(
+      run_kubeadm(session, session.kubeadm({"init", "--skip-token-print", "--skip-certificate-key-print"}), a.config, a.ignore_preflight));
+  session.forget();
+  return tell_ca(session);
+}
+
+Result<Check> check(const model::KubeadmJoin& a, Session& session) { return check_kubeadm(session, a.control_plane); }
+Result<Undo> before(const model::KubeadmJoin& a, Session&) { return Undo{{"node", a.node}, {"role", a.control_plane ? "master" : "node"}}; }
+Status apply(const model::KubeadmJoin& a, Session& session) {
+  CLOUDOS_ASSIGN(auto started, only_start(session, a.control_plane));
+  if (started) return {};
+  // A node of this name that was reset a moment ago counts as Ready until its lease runs out (40 s, the controller
+  // manager's --node-monitor-grace-period); kubeadm refuses to join until then.
+  const auto patience = in(Milliseconds{90'000});
+  for (;;) {
+    auto joined = run_kubeadm(session, session.kubeadm({"join"}), a.config, a.ignore_preflight);
+    if (joined) break;
+    const bool still_ready =
+        joined.error().message.contains("already exists in the cluster") ||
+        (session.failed_command && join(session.failed_command->lines, "\n").contains("already exists in the cluster"));
+    if (!still_ready || std::chrono::steady_clock::now() > patience) return fail(std::move(joined).error());
+    session.note("the cluster still counts an earlier " + a.node + " as Ready; waiting for its lease to run out");
+    std::this_thread::sleep_for(std::chrono::seconds(5));
+  }
+  session.forget();
+  return tell_ca(session);
+}
+
+}  // namespace cloudos::steps
