@@ -1,0 +1,166 @@
+#include "installer/plan/kubeadm.hpp"
+
+#include <algorithm>
+#include <format>
+#include <set>
+
+#include <nlohmann/json.hpp>
+
+#include "core/base/ip.hpp"
+#include "core/model/paths.hpp"
+
+namespace cloudos::plan {
+namespace {
+
+using nlohmann::json;
+
+constexpr auto kubeadm_api = "kubeadm.k8s.io/v1beta4";
+constexpr int api_port = 6443;
+// Long enough for the joins of one run, one master after the other; WithdrawJoin ends it earlier.
+constexpr auto token_lifetime = "1h0m0s";
+
+json argument(std::string name, std::string value) { return {{"name", std::move(name)}, {"value", std::move(value)}}; }
+
+// Slow machines (emulated, or with slow disks) need more than kubeadm's four minutes; quick ones never wait so long.
+json timeouts() {
+  return {{"controlPlaneComponentHealthCheck", "10m0s"},
+          {"kubeletHealthCheck", "6m0s"},
+          {"kubernetesAPICall", "2m0s"},
+          {"etcdAPICall", "4m0s"},
+          {"tlsBootstrap", "10m0s"},
+          {"discovery", "10m0s"}};
+}
+
+json bootstrap_token() {
+  return {{"token", join_token},
+          {"ttl", token_lifetime},
+          {"usages", {"signing", "authentication"}},
+          {"groups", {"system:bootstrappers:kubeadm:default-node-token"}}};
+}
+
+json node_registration(const Cluster& cluster, const Member& member) {
+  json node = {{"name", member.node},
+               {"criSocket", std::string("unix://") + paths::containerd_socket},
+               // Every image is in the node's containerd before kubeadm runs: a missing one is a fault, not a reason to go out.
+               {"imagePullPolicy", "Never"},
+               {"ignorePreflightErrors", waivers(member)},
+               {"kubeletExtraArgs", json::array({argument("node-ip", member.address)})}};
+  // A cluster of masters only: pods have nowhere else to go.
+  const bool masters_only = std::ranges::all_of(cluster.members, &Member::master);
+  if (member.master() && masters_only) node["taints"] = json::array();
+  return node;
+}
+
+std::string version_of(const Input& input) { return "v" + input.bundle.version; }
+
+std::vector<std::string> certificate_names(const Input& input, const Cluster& cluster) {
+  std::set<std::string> names = {"127.0.0.1", "localhost"};
+  for (const auto& machine : input.config.machines)
+    if (machine.role == model::Role::master) names.insert(machine.host);
+  for (const auto& member : cluster.members)
+    if (member.master()) names.insert({member.address, member.node});
+  if (const auto& endpoint = input.config.endpoint; !endpoint.empty()) {
+    const auto host = endpoint.starts_with('[') ? endpoint.substr(1, endpoint.find(']') - 1) : endpoint.substr(0, endpoint.rfind(':'));
+    names.insert(Ip::parse(endpoint) ? endpoint : host);
+  }
+  names.erase("");
+  return {names.begin(), names.end()};
+}
+
+json cluster_configuration(const Input& input, const Cluster& cluster) {
+  const auto quiet = json::array({argument("profiling", "false")});
+  return {{"apiVersion", kubeadm_api},
+          {"kind", "ClusterConfiguration"},
+          {"clusterName", input.config.name},
+          {"kubernetesVersion", version_of(input)},
+          // Each node's own balancer: no master is special, and losing one is not noticed.
+          {"controlPlaneEndpoint", paths::balancer_address},
+          {"apiServer", {{"certSANs", certificate_names(input, cluster)}, {"extraArgs", quiet}}},
+          {"controllerManager", {{"extraArgs", quiet}}},
+          {"scheduler", {{"extraArgs", quiet}}},
+          {"networking",
+           {{"podSubnet", input.config.pod_cidr}, {"serviceSubnet", input.config.service_cidr}, {"dnsDomain", input.config.dns_domain}}}};
+}
+
+bool any(const Cluster& cluster, auto&& holds) {
+  return std::ranges::any_of(cluster.members, [&](const Member& m) { return holds(*m.facts); });
+}
+
+json kubelet_configuration(const Cluster& cluster, const Member& founder) {
+  json kubelet = {{"apiVersion", "kubelet.config.k8s.io/v1beta1"},
+                  {"kind", "KubeletConfiguration"},
+                  {"cgroupDriver", founder.facts->cgroup.driver.empty() ? "systemd" : founder.facts->cgroup.driver},
+                  {"containerRuntimeEndpoint", std::string("unix://") + paths::containerd_socket},
+                  {"rotateCertificates", true},
+                  // Images come from the node's own store, so pulling side by side costs nothing.
+                  {"serializeImagePulls", false}};
+  // The kubelet of 1.35 and later refuses cgroup v1 unless told (KEP-5573).
+  if (any(cluster, [](const auto& facts) { return facts.cgroup.version == 1; })) kubelet["failCgroupV1"] = false;
+  if (any(cluster, keeps_swap)) kubelet["failSwapOn"] = false;
+  return kubelet;
+}
+
+json proxy_configuration(const Cluster& cluster) {
+  json proxy = {{"apiVersion", "kubeproxy.config.k8s.io/v1alpha1"},
+                {"kind", "KubeProxyConfiguration"},
+                {"mode", nftables_everywhere(cluster) ? "nftables" : "iptables"}};
+  // nf_conntrack_max is read-only outside the first network namespace (Documentation/networking/nf_conntrack-sysctl).
+  if (any(cluster, [](const auto& facts) { return container(facts) || lacks(facts, "sysctl-write"); }))
+    proxy["conntrack"] = {{"maxPerCore", 0}, {"min", 0}};
+  return proxy;
+}
+
+}  // namespace
+
+std::vector<std::string> waivers(const Member& member) {
+  std::vector<std::string> names;
+  const auto& facts = *member.facts;
+  // On cgroup v1 it is an error of kubeadm's since 1.35; the kubelet is told separately.
+  if (facts.cgroup.version == 1) names.emplace_back("SystemVerification");
+  if (keeps_swap(facts)) names.emplace_back("Swap");
+  if (member.master() && facts.cpu.threads > 0 && facts.cpu.threads < 2) names.emplace_back("NumCPU");
+  if (member.master() && facts.memory.total.count > 0 && facts.memory.total < Bytes{1700ULL << 20}) names.emplace_back("Mem");
+  return names;
+}
+
+std::string init_config(const Input& input, const Cluster& cluster, const Member& founder) {
+  const json init = {{"apiVersion", kubeadm_api},
+                     {"kind", "InitConfiguration"},
+                     {"bootstrapTokens", json::array({bootstrap_token()})},
+                     {"certificateKey", certificate_key},
+                     {"localAPIEndpoint", {{"advertiseAddress", founder.address}, {"bindPort", api_port}}},
+                     {"nodeRegistration", node_registration(cluster, founder)},
+                     {"timeouts", timeouts()}};
+  std::string all;
+  for (const auto& document :
+       {init, cluster_configuration(input, cluster), kubelet_configuration(cluster, founder), proxy_configuration(cluster)})
+    all += (all.empty() ? "" : "---\n") + document.dump() + "\n";
+  return all;
+}
+
+std::string join_config(const Cluster& cluster, const Member& member) {
+  json join = {{"apiVersion", kubeadm_api},
+               {"kind", "JoinConfiguration"},
+               {"discovery",
+                {{"bootstrapToken",
+                  {{"apiServerEndpoint", paths::balancer_address}, {"token", join_token}, {"caCertHashes", json::array({ca_spki})}}}}},
+               {"nodeRegistration", node_registration(cluster, member)},
+               {"timeouts", timeouts()}};
+  if (member.master())
+    join["controlPlane"] = {{"certificateKey", certificate_key},
+                            {"localAPIEndpoint", {{"advertiseAddress", member.address}, {"bindPort", api_port}}}};
+  return join.dump() + "\n";
+}
+
+std::string offer_config(const Input& input, const Member& lead) {
+  const json init = {{"apiVersion", kubeadm_api},
+                     {"kind", "InitConfiguration"},
+                     {"bootstrapTokens", json::array({bootstrap_token()})},
+                     {"certificateKey", certificate_key},
+                     {"localAPIEndpoint", {{"advertiseAddress", lead.address}, {"bindPort", api_port}}},
+                     {"nodeRegistration", {{"name", lead.node}, {"criSocket", std::string("unix://") + paths::containerd_socket}}}};
+  const json cluster = {{"apiVersion", kubeadm_api}, {"kind", "ClusterConfiguration"}, {"kubernetesVersion", version_of(input)}};
+  return init.dump() + "\n---\n" + cluster.dump() + "\n";
+}
+
+}  // namespace cloudos::plan

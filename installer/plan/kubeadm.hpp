@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "installer/plan/machines.hpp"
+
+namespace cloudos::plan {
+
+// The names under which steps refer to what the driver makes for one run, and to what a master tells.
+inline constexpr auto join_token = "${secret:join-token}";
+inline constexpr auto certificate_key = "${secret:certificate-key}";
+inline constexpr auto ca_spki = "${value:ca-spki}";
+
+// kubeadm's configuration (kubeadm.k8s.io/v1beta4) as JSON documents with "---" lines between them, for one machine each.
+[[nodiscard]] std::string init_config(const Input& input, const Cluster& cluster, const Member& founder);
+[[nodiscard]] std::string join_config(const Cluster& cluster, const Member& member);
+// What OfferJoin needs of it: the token and the key.
+[[nodiscard]] std::string offer_config(const Input& input, const Member& lead);
+// The preflight checks of kubeadm that this machine cannot pass though Kubernetes runs on it; from facts only.
+[[nodiscard]] std::vector<std::string> waivers(const Member& member);
+
+}  // namespace cloudos::plan

@@ -1,0 +1,219 @@
+#include <algorithm>
+#include <format>
+
+#include <nlohmann/json.hpp>
+
+#include "core/base/ip.hpp"
+#include "core/model/paths.hpp"
+#include "installer/plan/fill.hpp"
+#include "installer/plan/kubeadm.hpp"
+#include "installer/plan/prepare.hpp"
+
+namespace cloudos::plan {
+namespace {
+
+using model::Plan;
+using model::Stage;
+
+constexpr auto network_manifest = "flannel.yaml";
+
+StageId stage_id(std::string_view phase, const Member& member) { return StageId{std::format("{}@{}", phase, member.id().value)}; }
+
+// Builds the stages in an order that respects what each waits for. The shortest way to a whole cluster: every machine
+// prepares by itself at once; the first master founds; masters join one after the other (etcd takes one new member at a
+// time), nodes side by side with them; what is applied to the cluster goes beside the joins.
+class Builder {
+ public:
+  explicit Builder(const Input& input) : input_(input), cluster_(resolve(input)), joining_(cluster_.joining()) {}
+
+  Plan build() {
+    for (const auto& m : cluster_.members) plan_.machines.push_back({m.id(), m.config->role, m.node, m.address, m.joined});
+    if (!cluster_.lead) return std::move(plan_);
+    prepare(*cluster_.lead);
+    for (const auto& m : cluster_.members)
+      if (&m != cluster_.lead) prepare(m);
+    found_or_offer();
+    join_all();
+    apply_to_cluster();
+    make_ready();
+    finish();
+    if (!joining_.empty()) plan_.secrets = {"certificate-key", "join-token"};
+    return std::move(plan_);
+  }
+
+ private:
+  void add(StageId id, const Member& member, std::string title, std::vector<StageId> after, StepList steps) {
+    plan_.stages.push_back({std::move(id), member.id(), std::move(title), std::move(after), steps.take()});
+  }
+
+  // The stage after which the machine has all that kubeadm needs.
+  [[nodiscard]] static StageId prepared(const Member& m) { return stage_id(m.joined ? "prepare" : "images", m); }
+  // The stage after which the machine is a member.
+  [[nodiscard]] StageId member_since(const Member& m) const {
+    if (m.joined) return prepared(m);
+    return &m == cluster_.lead ? stage_id("init", m) : stage_id("join", m);
+  }
+
+  void prepare(const Member& m) {
+    StepList steps;
+    add_machine_settings(m, steps);
+    add_files(input_, m, steps);
+    add_runtime(input_, m, steps);
+    add_balancer(cluster_, steps);
+    add_kubelet(m, steps);
+    if (m.joined) {
+      add_images(input_, m, steps);
+      add_membership(input_, m, steps);
+      add(stage_id("prepare", m), m, "settings, programs, runtime, images", {}, std::move(steps));
+      return;
+    }
+    add(stage_id("prepare", m), m, "settings, programs, runtime", {}, std::move(steps));
+    StepList images;
+    add_images(input_, m, images);
+    add(stage_id("images", m), m, "images", {stage_id("prepare", m)}, std::move(images));
+  }
+
+  [[nodiscard]] bool masters_join() const {
+    return std::ranges::any_of(joining_, [&](const Member* m) { return m->master() && m != cluster_.lead; });
+  }
+  void add_offer(StepList& steps) const {
+    steps.add("offer-join", "join token", "for the machines of this run only; taken back at its end",
+              model::OfferJoin{offer_config(input_, *cluster_.lead), masters_join()});
+  }
+
+  void found_or_offer() {
+    const auto& lead = *cluster_.lead;
+    StepList steps;
+    const bool others = std::ranges::any_of(joining_, [&](const Member* m) { return m != &lead; });
+    if (!cluster_.exists) {
+      steps.add("kubeadm-init", "a new cluster", "no master is in one yet",
+                model::KubeadmInit{init_config(input_, cluster_, lead), lead.node, waivers(lead)});
+      add_membership(input_, lead, steps);
+    }
+    if (others) add_offer(steps);
+    if (!cluster_.exists) add(stage_id("init", lead), lead, "first master", {prepared(lead)}, std::move(steps));
+    else if (others) add(stage_id("offer", lead), lead, "offer to join", {prepared(lead)}, std::move(steps));
+  }
+
+  void join_all() {
+    const auto open = cluster_.exists ? stage_id("offer", *cluster_.lead) : stage_id("init", *cluster_.lead);
+    auto previous = open;
+    for (const auto* m : joining_) {
+      if (m == cluster_.lead) continue;
+      StepList steps;
+      steps.add("kubeadm-join", m->master() ? "joins as a master" : "joins as a node", "it is in the list and not in the cluster",
+                model::KubeadmJoin{join_config(cluster_, *m), m->node, m->master(), waivers(*m)});
+      add_membership(input_, *m, steps);
+      add(stage_id("join", *m), *m, m->master() ? "join as a master" : "join as a node", {prepared(*m), m->master() ? previous : open},
+          std::move(steps));
+      if (m->master()) previous = stage_id("join", *m);
+    }
+  }
+
+  [[nodiscard]] std::string network() const {
+    for (const auto& component : input_.bundle.components)
+      for (const auto& manifest : component.manifests) {
+        const auto text = input_.manifests.find(manifest.content_digest);
+        const auto stored = input_.manifests.find(manifest.digest);
+        if (manifest.path != network_manifest) continue;
+        if (text != input_.manifests.end()) return text->second;
+        if (stored != input_.manifests.end()) return stored->second;
+      }
+    return {};
+  }
+  [[nodiscard]] std::string network_image() const {
+    for (const auto* image : input_.bundle.images("node"))
+      if (image->ref.contains("/flannel:")) return image->ref;
+    return {};
+  }
+
+  // The wanted state, so that any machine with SSH access to one master can go on. No secret is in it, nor the names of
+  // the operator's own files.
+  [[nodiscard]] std::string wanted_state() const {
+    auto config = input_.config;
+    for (auto& machine : config.machines) machine.key.clear();
+    const nlohmann::json space = {{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", "cloudos-system"}}}};
+    const nlohmann::json map = {{"apiVersion", "v1"},
+                                {"kind", "ConfigMap"},
+                                {"metadata", {{"name", "cluster"}, {"namespace", "cloudos-system"}}},
+                                {"data",
+                                 {{"config.json", model::encode_config(config)},
+                                  {"cluster_id", input_.cluster_id},
+                                  {"bundle", input_.bundle_digest.hex()},
+                                  {"version", input_.bundle.version}}}};
+    return nlohmann::json{{"apiVersion", "v1"}, {"kind", "List"}, {"items", {space, map}}}.dump();
+  }
+
+  void apply_to_cluster() {
+    const auto& lead = *cluster_.lead;
+    const std::string balancer = paths::balancer_address;
+    const auto colon = balancer.rfind(':');
+    StepList steps;
+    steps.add("manifest:flannel", "pod network", "pods of different nodes reach each other over VXLAN",
+              model::ApplyManifest{"flannel", fill(network(), {{"pod_cidr", input_.config.pod_cidr},
+                                                               {"nftables", nftables_everywhere(cluster_) ? "true" : "false"},
+                                                               {"image", network_image()},
+                                                               {"api_host", balancer.substr(0, colon)},
+                                                               {"api_port", balancer.substr(colon + 1)}})});
+    steps.add("manifest:cluster", "the wanted state", "any machine with SSH access to one master can go on from it",
+              model::ApplyManifest{"cluster", wanted_state()});
+    for (const auto& m : cluster_.members)
+      if (m.joined) add_settings(m, steps);
+    add(stage_id("cluster", lead), lead, "pod network, wanted state", {member_since(lead)}, std::move(steps));
+  }
+
+  static void add_settings(const Member& m, StepList& steps) {
+    steps.add("settings:" + m.node, std::format("labels and taints of {}", m.node), "as wanted; only what cloudos set is ever removed",
+              model::NodeSettings{m.node, m.config->labels, m.config->taints});
+  }
+
+  void make_ready() {
+    const auto& lead = *cluster_.lead;
+    for (const auto& m : cluster_.members) {
+      StepList steps;
+      steps.add("pod-network", "the node's part of the pod network", "each node has a range of its own",
+                model::PodNetwork{m.node, m.address, input_.config.pod_cidr});
+      steps.add("node-ready", "the node is Ready", "it can run pods", model::NodeReady{m.node, 300});
+      std::vector<StageId> after{member_since(m)};
+      if (&m == &lead) after = {stage_id("cluster", lead)};
+      add(stage_id("ready", m), m, "pod network, Ready", std::move(after), std::move(steps));
+      if (m.joined || (m.config->labels.empty() && m.config->taints.empty())) continue;
+      StepList settings;
+      add_settings(m, settings);
+      add(StageId{std::format("settings-of-{}@{}", m.id().value, lead.id().value)}, lead, std::format("labels and taints of {}", m.node),
+          {member_since(m)}, std::move(settings));
+    }
+  }
+
+  void finish() {
+    const auto& lead = *cluster_.lead;
+    std::vector<StageId> ready;
+    for (const auto& m : cluster_.members) ready.push_back(stage_id("ready", m));
+    std::vector<StageId> joins;
+    for (const auto* m : joining_)
+      if (m != &lead) joins.push_back(stage_id("join", *m));
+    if (!joins.empty()) {
+      StepList steps;
+      steps.add("withdraw-join", "join token taken back", "nobody else joins with it", model::WithdrawJoin{});
+      add(stage_id("withdraw", lead), lead, "offer taken back", joins, std::move(steps));
+    }
+    StepList steps;
+    std::vector<std::string> names = {"deployment/coredns"};
+    // A daemon set is never rolled out while one of its nodes does not answer.
+    if (input_.unreachable.empty()) names.insert(names.begin(), {"daemonset/kube-proxy", "daemonset/flannel"});
+    steps.add("workloads", "system workloads are rolled out", "services, pod network and DNS answer",
+              model::WorkloadsReady{std::move(names), 300});
+    add(stage_id("workloads", lead), lead, "system workloads", std::move(ready), std::move(steps));
+  }
+
+  const Input& input_;
+  Cluster cluster_;
+  std::vector<const Member*> joining_;
+  Plan plan_;
+};
+
+}  // namespace
+
+model::Plan make_plan(const Input& input) { return Builder(input).build(); }
+
+}  // namespace cloudos::plan

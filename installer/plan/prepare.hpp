@@ -1,0 +1,31 @@
+#pragma once
+
+#include "installer/plan/machines.hpp"
+
+namespace cloudos::plan {
+
+// Collects the steps of one stage; ids are made from what a step touches, so that they are the same in every run.
+class StepList {
+ public:
+  void add(std::string id, std::string what, std::string why, model::Action action);
+  void folder(const std::string& path, std::string what, unsigned mode = 0755);
+  void file(const std::string& path, std::string content, std::string what, std::string why, unsigned mode = 0644);
+  [[nodiscard]] std::vector<model::Step> take() { return std::move(steps_); }
+
+ private:
+  std::vector<model::Step> steps_;
+};
+
+// What a machine needs before kubeadm runs on it: kernel settings, the bundle's files, containerd, the balancer, the
+// kubelet's unit.
+void add_machine_settings(const Member& member, StepList& steps);
+void add_files(const Input& input, const Member& member, StepList& steps);
+void add_runtime(const Input& input, const Member& member, StepList& steps);
+void add_balancer(const Cluster& cluster, StepList& steps);
+void add_kubelet(const Member& member, StepList& steps);
+// The images of the member's role, those that are needed first before the others.
+void add_images(const Input& input, const Member& member, StepList& steps);
+// What this machine belongs to: /etc/cloudos/cluster.json.
+void add_membership(const Input& input, const Member& member, StepList& steps);
+
+}  // namespace cloudos::plan
