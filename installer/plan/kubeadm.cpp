@@ -105,8 +105,7 @@ json proxy_configuration(const Cluster& cluster) {
                 {"kind", "KubeProxyConfiguration"},
                 {"mode", nftables_everywhere(cluster) ? "nftables" : "iptables"}};
   // nf_conntrack_max is read-only outside the first network namespace (Documentation/networking/nf_conntrack-sysctl).
-  if (any(cluster, [](const auto& facts) { return container(facts) || lacks(facts, "sysctl-write"); }))
-    proxy["conntrack"] = {{"maxPerCore", 0}, {"min", 0}};
+  if (any(cluster, [](const auto& facts) { return lacks(facts, "conntrack-write"); })) proxy["conntrack"] = {{"maxPerCore", 0}, {"min", 0}};
   return proxy;
 }
 

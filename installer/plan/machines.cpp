@@ -18,13 +18,6 @@ bool usable(std::string_view text) {
   return ip && !ip->v6 && !ip->loopback();
 }
 
-bool holds_address(const HostFacts& facts, std::string_view address) {
-  return std::ranges::any_of(facts.interfaces, [&](const auto& interface) {
-    return std::ranges::any_of(interface.addresses,
-                               [&](const auto& with_prefix) { return with_prefix.substr(0, with_prefix.find('/')) == address; });
-  });
-}
-
 // The address that most ways to other machines start from.
 std::string reaching_address(const MachineId& id, const std::vector<model::Reach>& reach) {
   std::map<std::string, int> votes;
@@ -67,6 +60,8 @@ const Member* choose_lead(const std::vector<Member>& members) {
   };
   if (const auto* healthy = find([](const Member& m) { return m.master() && m.joined && m.facts->kubernetes.api_healthy; })) return healthy;
   if (const auto* joined = find([](const Member& m) { return m.master() && m.joined; })) return joined;
+  // Cut off between kubeadm and the note of what it belongs to: it holds the cluster all the same.
+  if (const auto* founded = find([](const Member& m) { return m.master() && m.facts->kubernetes.state == "joined"; })) return founded;
   return find([](const Member& m) { return m.master(); });
 }
 
@@ -82,6 +77,13 @@ std::vector<const Member*> Cluster::joining() const {
   for (const auto& member : members)
     if (!member.joined) all.push_back(&member);
   return all;
+}
+
+bool holds_address(const HostFacts& facts, std::string_view address) {
+  return std::ranges::any_of(facts.interfaces, [&](const auto& interface) {
+    return std::ranges::any_of(interface.addresses,
+                               [&](const auto& prefixed) { return std::string_view(prefixed).substr(0, prefixed.find('/')) == address; });
+  });
 }
 
 Cluster resolve(const Input& input) {

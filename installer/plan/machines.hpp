@@ -41,6 +41,8 @@ struct Cluster {
 // Whether the machine shares its kernel with others (systemd-detect-virt(1), "container"): what is not the machine's own,
 // such as swap, modules and most sysctls, must be left alone.
 [[nodiscard]] bool container(const model::HostFacts& facts);
+// Whether one of its interfaces has the address.
+[[nodiscard]] bool holds_address(const model::HostFacts& facts, std::string_view address);
 // Whether swap stays on because it is not the machine's own.
 [[nodiscard]] bool keeps_swap(const model::HostFacts& facts);
 // Whether every machine that answered has nftables, so that kube-proxy and flannel can use it.
