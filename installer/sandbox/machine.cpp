@@ -1,0 +1,252 @@
+#include "installer/sandbox/machine.hpp"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <format>
+#include <thread>
+
+#include "core/base/text.hpp"
+#include "core/os/crypto/crypto.hpp"
+#include "core/os/file/file.hpp"
+#include "core/os/process/process.hpp"
+#include "installer/sandbox/cgroup.hpp"
+#include "installer/sandbox/child.hpp"
+#include "installer/sandbox/names.hpp"
+
+namespace cloudos::sandbox {
+namespace {
+
+constexpr auto path_in_root = "/usr/sbin:/usr/bin:/sbin:/bin";
+constexpr Milliseconds poll_interval{20};
+constexpr int reboot_status = 133;  // how systemd-nspawn --keep-unit tells that the machine rebooted (systemd-nspawn@.service)
+
+// Visible in this mount namespace only, and gone with the last process in it: a machine that is killed in any way leaves
+// neither a mount nor a loop device behind. No barriers: the disk need not outlive this computer, and every fsync of a
+// cluster's etcds would go to the one real disk.
+Status mount_disk(const fs::path& disk, const fs::path& at) {
+  CLOUDOS_TRY(os::make_folders(at, 0755));
+  CLOUDOS_TRY(os::must({"mount", "-t", "ext4", "-o", "loop,discard,noinit_itable,nobarrier", disk.string(), at.string()}));
+  return {};
+}
+
+Status in_root(const fs::path& root, Argv command, ByteSource input = no_bytes()) {
+  command.words.insert(command.words.begin(), {"chroot", root.string()});
+  CLOUDOS_TRY(os::must(command, {.stdin_source = std::move(input), .environment = {{"PATH", path_in_root}}}));
+  return {};
+}
+
+Status write_identity(const fs::path& root, const Record& record, const MachineRecord& machine) {
+  const auto gateway = record.subnet.gateway();
+  // A container's link is host0 (systemd-nspawn --network-bridge), a VM's eth0 (net.ifnames=0).
+  const auto* link = record.kind == Kind::vm ? "eth0" : "host0";
+  CLOUDOS_TRY(os::write_atomic(root / "etc/hostname", machine.name + "\n", 0644));
+  CLOUDOS_TRY(os::write_atomic(root / "etc/hosts", std::format("127.0.0.1 localhost\n{} {}\n", machine.address, machine.name), 0644));
+  CLOUDOS_TRY(os::write_atomic(root / "etc/machine-id", os::random_hex(16) + "\n", 0444));
+  CLOUDOS_TRY(
+      os::write_atomic(root / "etc/network/interfaces",
+                       std::format("auto lo\niface lo inet loopback\nauto {0}\niface {0} inet static\n  address {1}/24\n  gateway {2}\n",
+                                   link, machine.address, gateway),
+                       0644));
+  std::error_code error;
+  fs::remove(root / "etc/resolv.conf", error);
+  return os::write_atomic(root / "etc/resolv.conf", std::format("nameserver {}\noptions timeout:1 attempts:1\n", gateway), 0644);
+}
+
+Status write_keys(const fs::path& root, const Record& record, const MachineRecord& machine) {
+  for (const auto* type : {"ed25519", "ecdsa"}) {
+    const auto key = root / std::format("etc/ssh/ssh_host_{}_key", type);
+    CLOUDOS_TRY(os::must({"ssh-keygen", "-q", "-t", type, "-N", "", "-C", machine.name, "-f", key.string()}));
+    CLOUDOS_ASSIGN(const auto text, os::read(key.string() + ".pub"));
+    CLOUDOS_TRY(os::write_atomic(machine_folder(record.name, machine.name) / std::format("host_{}.pub", type), text, 0644));
+  }
+  CLOUDOS_ASSIGN(const auto authorized, os::read(folder(record.name) / "id_ed25519.pub"));
+  for (const auto* home : {"root", "home/ops"}) {
+    CLOUDOS_TRY(os::make_folders(root / home / ".ssh", 0700));
+    CLOUDOS_TRY(os::write_atomic(root / home / ".ssh/authorized_keys", authorized, 0600));
+  }
+  return in_root(root, {"chown", "-R", "ops:ops", "/home/ops/.ssh"});
+}
+
+// What some servers greet with, at the login and in every shell that starts: text that a program must not take for an answer.
+Status write_motd(const fs::path& root, const std::string& motd) {
+  CLOUDOS_TRY(os::write_atomic(root / "etc/motd", motd + "\n", 0644));
+  CLOUDOS_TRY(os::write_atomic(root / "etc/issue.net", motd + "\n", 0644));
+  CLOUDOS_TRY(os::write_atomic(root / "etc/ssh/sshd_config.d/banner.conf", "Banner /etc/issue.net\n", 0644));
+  const auto line = quote(Argv{"echo", motd}) + "\n";
+  for (const auto* home : {"root", "home/ops"})
+    for (const auto* file : {".bashrc", ".zshenv", ".config/fish/config.fish"})
+      CLOUDOS_TRY(os::write_atomic(root / home / file, line, 0644));
+  return in_root(root, {"chown", "-R", "ops:ops", "/home/ops"});
+}
+
+Status write_users(const fs::path& root, const Record& record, const UpRequest& request) {
+  const auto shell = (record.shell == "bash" ? "/bin/" : "/usr/bin/") + record.shell;
+  for (const auto* user : {"root", "ops"}) CLOUDOS_TRY(in_root(root, {"usermod", "--shell", shell, user}));
+  if (request.ops_password) CLOUDOS_TRY(in_root(root, {"chpasswd"}, bytes_of(std::format("ops:{}\n", request.ops_password->reveal()))));
+  if (!request.motd.empty()) CLOUDOS_TRY(write_motd(root, request.motd));
+  return {};
+}
+
+Status personalise(const fs::path& disk, const Record& record, const MachineRecord& machine, const UpRequest& request) {
+  const auto root = machine_folder(record.name, machine.name) / "root";
+  const auto done = in_child([&]() -> Result<std::string> {
+    CLOUDOS_TRY(private_mounts());
+    CLOUDOS_TRY(mount_disk(disk, root));
+    CLOUDOS_TRY(write_identity(root, record, machine));
+    CLOUDOS_TRY(write_keys(root, record, machine));
+    CLOUDOS_TRY(write_users(root, record, request));
+    if (::umount2(root.c_str(), 0) != 0) return fail_errno("unmount " + root.string(), errno);
+    return std::string{};
+  });
+  if (!done) return fail(done.error());
+  return {};
+}
+
+Argv nspawn_command(const Record& record, const MachineRecord& machine, const fs::path& root) {
+  Argv argv{"systemd-nspawn",
+            "--quiet",
+            "--directory=" + root.string(),
+            "--machine=" + machine.name,
+            "--network-bridge=" + link_name(record.name),
+            "--register=no",
+            "--keep-unit",
+            "--capability=all",
+            "--console=pipe",
+            "--resolv-conf=off",
+            "--timezone=off",
+            "--link-journal=no"};
+  std::error_code error;
+  // The kubelet's OOM watcher reads kmsg; fuse-overlayfs and friends need fuse.
+  for (const auto* device : {"/dev/kmsg", "/dev/fuse"})
+    if (fs::exists(device, error)) argv += std::string("--bind=") + device;
+  argv += "/usr/local/sbin/sandbox-init";
+  return argv;
+}
+
+bool systemd_is_here() {
+  std::error_code error;
+  return fs::exists("/run/systemd/system", error);  // sd_booted(3)
+}
+
+// Under a systemd with cgroup v2 a group is only safe from it in a unit with Delegate= (systemd's CGROUP_DELEGATION).
+Argv in_scope(const Argv& command, const std::string& group, const MachineSize& size) {
+  Argv argv{"systemd-run",
+            "--scope",
+            "--quiet",
+            "--collect",
+            "--unit=" + group + ".scope",
+            "--property=Delegate=yes",
+            std::format("--property=MemoryMax={}", size.memory.count),
+            "--property=MemorySwapMax=0"};
+  if (size.cpus > 0) argv += std::format("--property=CPUQuota={:.0f}%", size.cpus * 100);
+  argv += "--";
+  argv.words.insert(argv.words.end(), command.words.begin(), command.words.end());
+  return argv;
+}
+
+// What systemd-nspawn keeps about machines by their names is this machine's own: two sandboxes both have a master-1.
+Status own_nspawn_state() {
+  CLOUDOS_TRY(os::make_folders("/run/systemd/nspawn"));
+  if (::mount("tmpfs", "/run/systemd/nspawn", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") != 0)
+    return fail_errno("mount a tmpfs on /run/systemd/nspawn", errno);
+  return {};
+}
+
+Result<bool> attached(const fs::path& disk) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator("/sys/block", error)) {
+    if (!entry.path().filename().string().starts_with("loop")) continue;
+    CLOUDOS_ASSIGN(const auto backing, os::read_if_any(entry.path() / "loop/backing_file"));
+    if (backing && trim(*backing) == disk.string()) return true;
+  }
+  return false;
+}
+
+// Whether an SSH server greets ("SSH-2.0-…", RFC 4253, section 4.2) before the interval or the deadline is over.
+bool greets(const std::string& address) {
+  const os::Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(22);
+  if (!socket || ::inet_pton(AF_INET, address.c_str(), &to.sin_addr) != 1) return false;
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0 && errno != EINPROGRESS) return false;
+  // A machine that is just taking its address answers no SYN, and the kernel tries again only after a second.
+  pollfd event{.fd = socket.get(), .events = POLLOUT};
+  if (::poll(&event, 1, 200) != 1 || (event.revents & (POLLERR | POLLHUP)) != 0) return false;
+  event.events = POLLIN;
+  if (::poll(&event, 1, 5'000) != 1) return false;
+  std::array<char, 4> greeting{};
+  return ::recv(socket.get(), greeting.data(), greeting.size(), 0) == 4 && std::string_view(greeting.data(), 4) == "SSH-";
+}
+
+}  // namespace
+
+Status make_disk(const Record& record, const MachineRecord& machine, const UpRequest& request, const fs::path& image) {
+  const auto at = machine_folder(record.name, machine.name);
+  const auto disk = disk_of(at);
+  std::error_code error;
+  if (fs::exists(disk, error)) return {};
+  CLOUDOS_TRY(os::remove_tree(at));  // half of one, from a crash
+  CLOUDOS_TRY(os::make_folders(at, 0700));
+  const auto part = fs::path(disk.string() + ".part");
+  CLOUDOS_TRY(os::must({"cp", "--reflink=auto", "--sparse=always", image.string(), part.string()}));
+  CLOUDOS_TRY_WITH(personalise(part, record, machine, request), "making the disk of " + machine.name);
+  CLOUDOS_TRY(await_detached(part, in(Milliseconds{10'000})));
+  fs::rename(part, disk, error);
+  return error ? Status(fail(ErrorKind::io, std::format("rename {}: {}", part.string(), error.message()))) : Status{};
+}
+
+Status boot_container(const Record& record, const MachineRecord& machine) {
+  const auto at = machine_folder(record.name, machine.name);
+  const auto root = at / "root";
+  const auto group = group_name(record.name, machine.name);
+  CLOUDOS_ASSIGN(const auto cgroups, cgroups_here());
+  CLOUDOS_TRY(destroy_groups(cgroups, group));
+  CLOUDOS_TRY(await_detached(disk_of(at), in(Milliseconds{10'000})));
+  const bool scope = cgroups.unified && systemd_is_here();
+  if (!scope) CLOUDOS_TRY(make_groups(cgroups, group, machine.size));
+  const auto nspawn = nspawn_command(record, machine, root);
+  return launch({.prepare = [&]() -> Status {
+                   CLOUDOS_TRY(private_mounts());
+                   CLOUDOS_TRY(mount_disk(disk_of(at), root));
+                   CLOUDOS_TRY(own_nspawn_state());
+                   CLOUDOS_TRY(enter_network(switch_namespace(record.name)));
+                   return scope ? Status{} : enter_groups(cgroups, group);
+                 },
+                 .command = scope ? in_scope(nspawn, group, machine.size) : nspawn,
+                 // SECCOMP: its default filter forbids what containers in the machine need (keyctl, bpf, …). TMPFS_TMP: a
+                 // server's /tmp is on its disk, not a tenth of the host's memory.
+                 .environment = {{"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", cgroups.unified ? "1" : "0"},
+                                 {"SYSTEMD_SECCOMP", "0"},
+                                 {"SYSTEMD_NSPAWN_TMPFS_TMP", "0"}},
+                 .log = (at / "console.log").string(),
+                 .again_on = reboot_status});
+}
+
+Status await_sshd(const std::string& address, Deadline deadline) {
+  while (!greets(address)) {
+    if (std::chrono::steady_clock::now() > deadline) return fail(ErrorKind::timeout, std::format("no sshd answers on {}", address));
+    std::this_thread::sleep_for(poll_interval);
+  }
+  return {};
+}
+
+Status await_detached(const fs::path& disk, Deadline deadline) {
+  for (;;) {
+    CLOUDOS_ASSIGN(const bool still, attached(disk));
+    if (!still) return {};
+    if (std::chrono::steady_clock::now() > deadline)
+      return fail(ErrorKind::timeout, std::format("{} is still mounted", disk.string()), "look at it with `losetup --list`");
+    std::this_thread::sleep_for(poll_interval);
+  }
+}
+
+}  // namespace cloudos::sandbox
