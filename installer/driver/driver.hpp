@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <stop_token>
 #include <string>
@@ -128,6 +129,15 @@ struct Undone {
   std::optional<Error> error;
 };
 [[nodiscard]] std::vector<Undone> undo_all(Survey& survey, const Setting& setting);
+
+// The first answer, in the config's order, of `cloudos-agent WORDS…` on a master; all masters are asked side by side.
+// Errors: that of the masters, with what each said.
+struct MasterAnswer {
+  model::MachineConfig master;
+  std::string text;
+};
+[[nodiscard]] Result<MasterAnswer> ask_masters(const model::ClusterConfig& config, const std::vector<std::string>& words,
+                                               const Setting& setting);
 
 // Runs `work` for each index below `count`, each in a thread of its own, and waits for all.
 void side_by_side(std::size_t count, const std::function<void(std::size_t)>& work);
