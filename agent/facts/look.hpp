@@ -1,0 +1,43 @@
+// Inside agent/facts: one function for each group of facts, and what they share.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/facts/facts.hpp"
+#include "agent/facts/parse.hpp"
+
+namespace cloudos::facts {
+
+// The content without white space at its ends; "" when it cannot be read.
+[[nodiscard]] std::string text_of(const std::filesystem::path& file);
+// The names in a folder, sorted; none when it cannot be read.
+[[nodiscard]] std::vector<std::string> names_in(const std::filesystem::path& folder);
+// The last part of where a symbolic link points, "" when it is none.
+[[nodiscard]] std::string link_name(const std::filesystem::path& link);
+// Connects to a stream socket of this machine.
+[[nodiscard]] bool unix_socket_answers(const std::string& path);
+[[nodiscard]] bool tcp_port_answers(const std::string& address, std::uint16_t port);
+
+// All processes, in one walk.
+struct Process {
+  int pid = 0;
+  std::string unit;
+};
+[[nodiscard]] std::vector<Process> processes(const Roots& roots);
+[[nodiscard]] bool has_unit(const std::vector<Process>& processes, std::string_view unit);
+
+void look_at_machine(const Roots& roots, model::HostFacts& facts);
+void look_at_storage(const Roots& roots, model::HostFacts& facts);
+void look_at_network(const Roots& roots, const std::vector<Process>& processes, model::HostFacts& facts);
+void look_at_cgroups(const Roots& roots, model::HostFacts& facts);
+void look_at_devices(const Roots& roots, model::HostFacts& facts);
+void look_at_software(const Roots& roots, const std::vector<Process>& processes, model::HostFacts& facts);
+void look_at_kubernetes(const Roots& roots, const std::vector<Process>& processes, model::HostFacts& facts);
+// Tries the features, in a child process; needs the real roots, and cgroups looked at before.
+void try_features(model::HostFacts& facts);
+
+}  // namespace cloudos::facts
