@@ -2,12 +2,13 @@
 // out on standard output, an error's text on standard error. Here: reading and writing that, nothing else.
 #pragma once
 
-#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
 
 namespace cloudos::agent {
 
-// Adds every command to `app`. The one that is called leaves its exit status in `status`: 0 done, 1 failed, 2 bad usage or
-// input, 3 refused, 4 unknown run.
-void add_commands(CLI::App& app, int& status);
+// Runs the command that the arguments (without the program's name) name. Gives the exit status: 0 done, 1 failed, 2 bad
+// usage or input, 3 refused, 4 unknown run.
+[[nodiscard]] int run(std::vector<std::string> arguments);
 
 }  // namespace cloudos::agent

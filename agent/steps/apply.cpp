@@ -41,12 +41,16 @@ class Walk {
       if (!emitter_.status()) return false;
     }
     model::Event done{.kind = Kind::run_done};
-    done.outputs = {{"applied", std::to_string(counts_.applied)}, {"satisfied", std::to_string(counts_.satisfied)}};
+    done.outputs = counts();
     emitter_.emit(std::move(done));
     return true;
   }
 
  private:
+  [[nodiscard]] std::map<std::string, std::string> counts() const {
+    return {{"applied", std::to_string(counts_.applied)}, {"satisfied", std::to_string(counts_.satisfied)}};
+  }
+
   void tell(Kind kind, const model::Step& step, std::string text = {}) {
     model::Event event{.kind = kind, .step = step.id, .text = std::move(text)};
     event.outputs = session_.outputs;
@@ -113,6 +117,7 @@ class Walk {
     event.failure = failure_of(error, step.action, session_);
     auto end = event;
     end.kind = Kind::run_failed;
+    end.outputs = counts();
     emitter_.emit(std::move(event));
     emitter_.emit(std::move(end));
     return false;

@@ -7,6 +7,7 @@
 
 #include "agent/steps/actions.hpp"
 #include "agent/steps/half.hpp"
+#include "agent/steps/netlink.hpp"
 #include "core/base/text.hpp"
 #include "core/os/crypto/crypto.hpp"
 #include "core/os/file/file.hpp"
@@ -92,10 +93,19 @@ Result<bool> only_start(Session& session, bool control_plane) {
   return false;
 }
 
+// The firewall tables that were here before Kubernetes are not touched when it goes.
+Undo before_kubeadm(const Session& session, const std::string& node, const char* role) {
+  std::vector<std::string> tables;
+  if (session.env.root == "/")
+    if (const auto present = nft_tables())
+      for (const auto& table : *present) tables.push_back(table.text());
+  return {{"node", node}, {"role", role}, {"nft-tables", join(tables, ",")}};
+}
+
 }  // namespace
 
 Result<Check> check(const model::KubeadmInit&, Session& session) { return check_kubeadm(session, true); }
-Result<Undo> before(const model::KubeadmInit& a, Session&) { return Undo{{"node", a.node}, {"role", "master"}}; }
+Result<Undo> before(const model::KubeadmInit& a, Session& session) { return before_kubeadm(session, a.node, "master"); }
 Status apply(const model::KubeadmInit& a, Session& session) {
   CLOUDOS_ASSIGN(auto started, only_start(session, true));
   if (started) return {};
@@ -106,7 +116,9 @@ Status apply(const model::KubeadmInit& a, Session& session) {
 }
 
 Result<Check> check(const model::KubeadmJoin& a, Session& session) { return check_kubeadm(session, a.control_plane); }
-Result<Undo> before(const model::KubeadmJoin& a, Session&) { return Undo{{"node", a.node}, {"role", a.control_plane ? "master" : "node"}}; }
+Result<Undo> before(const model::KubeadmJoin& a, Session& session) {
+  return before_kubeadm(session, a.node, a.control_plane ? "master" : "node");
+}
 Status apply(const model::KubeadmJoin& a, Session& session) {
   CLOUDOS_ASSIGN(auto started, only_start(session, a.control_plane));
   if (started) return {};
