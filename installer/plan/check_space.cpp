@@ -30,29 +30,51 @@ const Mount* mount_of(const model::HostFacts& facts, std::string_view path) {
   return best;
 }
 
-// All of the bundle, as it is stored, installed and unpacked.
+// What of the bundle goes to a machine, as it is stored, installed and unpacked.
 struct Whole {
   Bytes stored, files, layers, unpacked;
   std::uint64_t blobs = 0, installed = 0, layer_count = 0;
 };
-Whole whole(const model::BundleIndex& bundle) {
-  Whole sum;
-  std::set<Digest> seen;
-  for (const auto& [hex, blob] : bundle.blobs) sum.stored += blob.size;
-  sum.blobs = bundle.blobs.size();
-  for (const auto& component : bundle.components) {
-    for (const auto& file : component.files) sum.files += file.content_size;
-    sum.installed += component.files.size();
-    for (const auto& image : component.images) {
-      sum.unpacked += image.unpacked;
-      for (const auto& layer : image.layers)
-        if (const auto blob = bundle.blobs.find(layer.hex()); blob != bundle.blobs.end() && seen.insert(layer).second)
-          sum.layers += blob->second.size;
+
+// Counts each blob once, however many files and images share it.
+class Sum {
+ public:
+  Sum(const model::BundleIndex& bundle, bool master) : bundle_(bundle) {
+    for (const auto& component : bundle.components) {
+      for (const auto& file : component.files) add(file);
+      for (const auto& image : component.images)
+        if (master || image.phase != "control-plane") add(image);
     }
   }
-  sum.layer_count = seen.size();
-  return sum;
-}
+  [[nodiscard]] const Whole& whole() const { return whole_; }
+
+ private:
+  Bytes take(const Digest& digest) {
+    const auto blob = bundle_.blobs.find(digest.hex());
+    if (blob == bundle_.blobs.end() || !seen_.insert(digest).second) return {};
+    whole_.stored += blob->second.size;
+    ++whole_.blobs;
+    return blob->second.size;
+  }
+  void add(const model::BundleFile& file) {
+    take(file.digest);
+    whole_.files += file.content_size;
+    ++whole_.installed;
+  }
+  void add(const model::BundleImage& image) {
+    take(image.digest);
+    take(image.config);
+    for (const auto& layer : image.layers) {
+      if (!seen_.contains(layer)) ++whole_.layer_count;
+      whole_.layers += take(layer);
+    }
+    whole_.unpacked += image.unpacked;
+  }
+
+  const model::BundleIndex& bundle_;
+  std::set<Digest> seen_;
+  Whole whole_;
+};
 
 // The part of `all` that goes with the bytes still missing.
 Bytes share(Bytes all, Bytes missing, Bytes stored) {
@@ -66,7 +88,7 @@ std::map<std::string, Need> needs(const Input& input, const Member& member) {
   const auto found = input.missing.find(member.id());
   const auto missing = found == input.missing.end() ? Bytes{} : found->second;
   if (missing.count == 0) return {};
-  const auto all = whole(input.bundle);
+  const auto all = Sum(input.bundle, member.master()).whole();
   const auto part = [&](Bytes of) { return share(of, missing, all.stored); };
   return {{paths::store, {missing, all.blobs}},
           {paths::versions, {part(all.files), all.installed}},
