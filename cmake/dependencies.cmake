@@ -29,6 +29,8 @@ function(cloudos_static target)
 endfunction()
 cloudos_static(PkgConfig::ZSTD libzstd)
 cloudos_static(PkgConfig::ARCHIVE libarchive liblzma libbz2 liblz4 libnettle libacl PkgConfig::ZSTD libz)
+# Its tar writer shares an object with the table of all formats; what that refers to (libxml2, for xar) is dropped unread.
+target_link_options(PkgConfig::ARCHIVE INTERFACE -Wl,--gc-sections)
 cloudos_static(PkgConfig::SYSTEMD libsystemd libcap)
 # libcrypto only in programs that set CLOUDOS_STATIC_CRYPTO: the installer needs the shared one for curl and libssh2 anyway.
 add_library(cloudos_crypto_static INTERFACE)

@@ -1,5 +1,4 @@
 #include <array>
-#include <cerrno>
 #include <format>
 #include <optional>
 #include <span>
@@ -26,22 +25,28 @@ struct TarWriter::State {
   std::int64_t mtime;
   WriteHandle handle{archive_write_new(), &archive_write_free};
   Bytes written = {};
-  bool opened = false, finished = false;
+  bool opened = false, given_up = false;
   std::optional<Error> error = {};
 
-  static la_ssize_t push(archive* a, void* self, const void* bytes, std::size_t n) {
+  // Never reports a failure: libarchive then gives the archive up and, when freed, leaks what it opened. The sink's error is
+  // kept here, and nothing follows it.
+  static la_ssize_t push(archive*, void* self, const void* bytes, std::size_t n) {
     auto& state = *static_cast<State*>(self);
-    if (auto status = state.out(std::span(static_cast<const std::byte*>(bytes), n)); !status) {
+    if (state.given_up) return static_cast<la_ssize_t>(n);
+    auto status = state.out(std::span(static_cast<const std::byte*>(bytes), n));
+    if (status) {
+      state.written.count += n;
+    } else {
       state.error = std::move(status).error();
-      archive_set_error(a, EIO, "the sink failed");
-      return -1;
+      state.given_up = true;
     }
-    state.written.count += n;
     return static_cast<la_ssize_t>(n);
   }
 
-  [[nodiscard]] std::unexpected<Error> failure(const std::string& what) const {
+  // What a call of libarchive came to.
+  [[nodiscard]] Status outcome(bool ok, const std::string& what) const {
     if (error) return fail(*error);
+    if (ok) return {};
     return fail(ErrorKind::failed, std::format("{}: {}", what, complaint(handle.get())));
   }
 
@@ -53,9 +58,8 @@ struct TarWriter::State {
     // No buffer, so that `written` is exact, and no padding to a tape record of 10 KiB.
     archive_write_set_bytes_per_block(a, 0);
     archive_write_set_bytes_in_last_block(a, 1);
-    if (archive_write_open(a, this, nullptr, &State::push, nullptr) != ARCHIVE_OK) return failure("open the archive");
-    opened = true;
-    return {};
+    opened = archive_write_open(a, this, nullptr, &State::push, nullptr) == ARCHIVE_OK;
+    return outcome(opened, "open the archive");
   }
 
   Status put_content(const Entry& entry, const ByteSource& content) {
@@ -66,7 +70,8 @@ struct TarWriter::State {
       if (n == 0) break;
       total += n;
       if (total > entry.size.count) break;
-      if (archive_write_data(handle.get(), buffer.data(), n) != static_cast<la_ssize_t>(n)) return failure("write " + entry.path);
+      const auto taken = archive_write_data(handle.get(), buffer.data(), n);
+      CLOUDOS_TRY(outcome(taken == static_cast<la_ssize_t>(n), "write " + entry.path));
     }
     if (total == entry.size.count) return {};
     return fail(ErrorKind::failed, std::format("{} changed while it was archived: {} bytes were expected, {}{} came", entry.path,
@@ -79,8 +84,8 @@ TarWriter::TarWriter(ByteSink out, std::int64_t mtime) : state_(std::make_unique
 TarWriter::TarWriter(TarWriter&&) noexcept = default;
 
 TarWriter::~TarWriter() {
-  // Freeing would finish the archive: one that was given up must not look whole, and its sink may be gone.
-  if (state_ && state_->handle && !state_->finished) archive_write_fail(state_->handle.get());
+  // Freeing finishes the archive: one that was given up must not look whole, and its sink may be gone.
+  if (state_) state_->given_up = true;
 }
 
 Status TarWriter::add(const Entry& entry, const ByteSource& content) {
@@ -98,10 +103,9 @@ Status TarWriter::add(const Entry& entry, const ByteSource& content) {
   archive_entry_set_size(e, entry.kind == Entry::Kind::file ? static_cast<la_int64_t>(entry.size.count) : 0);
   if (entry.kind == Entry::Kind::symlink) archive_entry_copy_symlink(e, entry.target.c_str());
   if (entry.kind == Entry::Kind::hardlink) archive_entry_copy_hardlink(e, entry.target.c_str());
-  if (archive_write_header(state_->handle.get(), e) != ARCHIVE_OK) return state_->failure("write the header of " + entry.path);
+  CLOUDOS_TRY(state_->outcome(archive_write_header(state_->handle.get(), e) == ARCHIVE_OK, "write the header of " + entry.path));
   if (entry.kind == Entry::Kind::file) CLOUDOS_TRY(state_->put_content(entry, content));
-  if (archive_write_finish_entry(state_->handle.get()) != ARCHIVE_OK) return state_->failure("write " + entry.path);
-  return {};
+  return state_->outcome(archive_write_finish_entry(state_->handle.get()) == ARCHIVE_OK, "write " + entry.path);
 }
 
 Status TarWriter::add(std::string path, std::string_view content, unsigned mode) {
@@ -111,9 +115,7 @@ Status TarWriter::add(std::string path, std::string_view content, unsigned mode)
 Status TarWriter::finish() {
   const Utf8Names utf8;
   CLOUDOS_TRY(state_->open());
-  if (archive_write_close(state_->handle.get()) != ARCHIVE_OK) return state_->failure("finish the archive");
-  state_->finished = true;
-  return {};
+  return state_->outcome(archive_write_close(state_->handle.get()) == ARCHIVE_OK, "finish the archive");
 }
 
 Bytes TarWriter::offset() const { return state_->written; }
