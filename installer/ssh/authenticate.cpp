@@ -96,16 +96,12 @@ class Attempt {
       return {};
     }
     tried_.push_back(std::move(what));
-    switch (status) {
-      case LIBSSH2_ERROR_SOCKET_DISCONNECT:
-      case LIBSSH2_ERROR_SOCKET_SEND:
-      case LIBSSH2_ERROR_SOCKET_RECV:
-        // sshd's MaxAuthTries, or a login that is cut off.
-        return fail(ErrorKind::auth,
-                    std::format("{} closed the connection while we logged in; tried: {}", session_.peer(), join(tried_, ", ")),
-                    "it may allow only a few tries: give the right key with --key instead of offering all that the agent has");
-      default: return {};
-    }
+    // libssh2 has no status of its own for a goodbye in the middle of a login: sshd's MaxAuthTries.
+    if (status != LIBSSH2_ERROR_AUTHENTICATION_FAILED && session_.hung_up(Milliseconds{500}))
+      return fail(ErrorKind::auth,
+                  std::format("{} closed the connection while we logged in; tried: {}", session_.peer(), join(tried_, ", ")),
+                  "it may allow only a few tries: give the right key with --key instead of offering all that the agent has");
+    return {};
   }
 
   Status try_keys() {

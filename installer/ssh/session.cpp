@@ -81,6 +81,11 @@ Status Session::idle(Milliseconds waited) {
   return {};
 }
 
+bool Session::hung_up(Milliseconds within) const {
+  pollfd p{.fd = socket_.get(), .events = POLLRDHUP, .revents = 0};
+  return ::poll(&p, 1, static_cast<int>(within.count())) == 1;
+}
+
 void Session::keep_alive() {
   ask_for_life_ = true;
   const auto seconds = std::chrono::floor<std::chrono::seconds>(keepalive_).count();

@@ -53,6 +53,8 @@ class Session {
   }
   // libssh2's last error as ours: network.
   [[nodiscard]] Error error(std::string_view doing) const;
+  // Whether the peer closes its side of the connection within a span.
+  [[nodiscard]] bool hung_up(Milliseconds within) const;
   // From here on the peer is asked for signs of life; not before authentication, where servers take it as an offence.
   void keep_alive();
 

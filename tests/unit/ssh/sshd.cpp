@@ -13,6 +13,7 @@
 #include <csignal>
 #include <format>
 #include <fstream>
+#include <map>
 #include <thread>
 
 #include "core/os/file/file.hpp"
@@ -120,10 +121,39 @@ Sshd::~Sshd() { stop(); }
 
 void Sshd::stop() {
   if (pid_ < 0) return;
-  // Its sessions are in its process group.
-  ::kill(-pid_, SIGTERM);
+  // Its sessions lead process groups of their own: those of this very sshd are found by descent.
+  for (const int pid : family()) {
+    ::kill(pid, SIGKILL);
+    ::kill(pid, SIGCONT);
+  }
   ::waitpid(pid_, nullptr, 0);
   pid_ = -1;
+}
+
+std::vector<int> Sshd::family() const {
+  std::multimap<int, int> children;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    // proc_pid_stat(5): "pid (name) state ppid"; the name may hold anything.
+    const std::string stat = read(entry.path() / "stat");
+    const auto at = stat.rfind(") ");
+    if (at != std::string::npos) children.emplace(std::stoi(stat.substr(at + 4)), std::stoi(name));
+  }
+  std::vector<int> all{pid_};
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const auto [from, to] = children.equal_range(all[i]);
+    for (auto it = from; it != to; ++it) all.push_back(it->second);
+  }
+  return all;
+}
+
+void Sshd::freeze() const {
+  for (const int pid : family()) ::kill(pid, SIGSTOP);
+}
+
+void Sshd::thaw() const {
+  for (const int pid : family()) ::kill(pid, SIGCONT);
 }
 
 std::string Sshd::host_key(const std::string& type) const {
@@ -146,6 +176,8 @@ void Sshd::write_config(const SshdOptions& options) {
       port_, folder_.path().string());
   for (const auto& type : options.host_key_types) text += std::format("HostKey {}/host_{}\n", folder_.path().string(), type);
   if (!options.sudo.empty()) text += std::format("SetEnv PATH={}/bin:/usr/bin:/bin\n", folder_.path().string());
+  // libssh2 1.11.1 loses 48 bytes for each direction of an AES-GCM session; without it leaks of our own stand out.
+  text += "Ciphers chacha20-poly1305@openssh.com,aes128-ctr\n";
   // sshd takes the first value of a keyword.
   write(folder_ / "sshd_config", options.config + "\n" + text);
   write(folder_ / "ssh_config", "");

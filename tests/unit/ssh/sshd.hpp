@@ -63,11 +63,15 @@ class Sshd {
   // For root with the key, all host keys known.
   [[nodiscard]] Options options() const;
   void stop();
+  // Stops and continues it and all its sessions, as a machine that hangs does.
+  void freeze() const;
+  void thaw() const;
 
  private:
   void write_config(const SshdOptions& options);
   void write_users(const SshdOptions& options);
   void start();
+  [[nodiscard]] std::vector<int> family() const;  // its process and all below it
 
   Folder folder_;
   std::uint16_t port_ = 0;

@@ -1,0 +1,157 @@
+// What stands between a login and root: sudo, login shells and their noise.
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <memory>
+
+#include "installer/ssh/command.hpp"
+#include "sshd.hpp"
+
+using namespace cloudos;
+using namespace cloudos::ssh::test;
+
+namespace {
+
+Result<Ran> as_ops(const Sshd& sshd, std::optional<Secret> sudo_password, const ssh::Prompts& prompts = {}, const Argv& argv = {"cat"},
+                   std::string in = "payload\n") {
+  auto options = sshd.options();
+  options.user = "ops";
+  options.sudo_password = std::move(sudo_password);
+  NullLog log;
+  auto transport = ssh::connect(options, prompts, log);
+  INFO((transport ? std::string() : transport.error().text()) << sshd.log());
+  REQUIRE(transport);
+  return run(**transport, argv, std::move(in), Milliseconds{10'000});
+}
+
+}  // namespace
+
+TEST_CASE("sudo's password goes before the payload and the payload is left whole") {
+  // In the script the password stands in single quotes.
+  const Sshd sshd(with_sudo("it'\\''s a \"secret\" $x"));
+  const auto ran = as_ops(sshd, Secret{"it's a \"secret\" $x"});
+  INFO((ran ? std::string() : ran.error().text()));
+  // The lecture is noise, too.
+  REQUIRE(ran);
+  CHECK(ran->out == "payload\n");
+  CHECK(ran->err.empty());
+}
+
+TEST_CASE("sudo without a password gets none, and the payload is left whole") {
+  const Sshd sshd({.sudo = "#!/bin/sh\nshift 4\nexec \"$@\"\n"});
+  const auto ran = as_ops(sshd, GENERATE(std::optional<Secret>{}, std::optional<Secret>{Secret{"unused"}}));
+  REQUIRE(ran);
+  CHECK(ran->out == "payload\n");
+}
+
+TEST_CASE("the login password is sudo's where no other is given") {
+  const Sshd sshd(with_sudo("correct horse"));
+  auto options = sshd.options();
+  options.user = "ops";
+  options.password = Secret{"correct horse"};
+  NullLog log;
+  auto transport = ssh::connect(options, {}, log);
+  REQUIRE(transport);
+  const auto ran = run(**transport, {"echo", "x"});
+  REQUIRE(ran);
+  CHECK(ran->out == "x\n");
+}
+
+TEST_CASE("a sudo password that is missing is asked for once and kept") {
+  const Sshd sshd(with_sudo("opensesame"));
+  auto options = sshd.options();
+  options.user = "ops";
+  NullLog log;
+  int asked = 0;
+  auto transport = ssh::connect(options, {.secret = [&](const std::string& what) -> std::optional<Secret> {
+                                  CHECK(what.starts_with("sudo password of ops@127.0.0.1"));
+                                  ++asked;
+                                  return Secret{"opensesame"};
+                                }},
+                                log);
+  REQUIRE(transport);
+  CHECK(run(**transport, {"true"}));
+  CHECK(run(**transport, {"true"}));
+  CHECK(asked == 1);
+}
+
+TEST_CASE("what sudo refuses is one clear auth error") {
+  struct Case {
+    std::string sudo;
+    std::optional<Secret> password;
+    std::string message, hint;
+  };
+  const auto c = GENERATE(values<Case>({
+      {with_sudo("right").sudo, Secret{"wrong"}, "did not accept the password", "check the sudo password"},
+      {with_sudo("right").sudo, std::nullopt, "wants a password and none was given", "NOPASSWD"},
+      {"#!/bin/sh\necho 'sudo: sorry, you must have a tty to run sudo' >&2\nexit 1\n", Secret{"x"}, "insists on a terminal", "!requiretty"},
+      {"#!/bin/sh\nprintf %s \"$3\" >&2; read -r x\necho 'ops is not in the sudoers file.' >&2\nexit 1\n", Secret{"x"},
+       "may not become root", "sudoers"},
+      {"#!/bin/sh\nprintf %s \"$3\" >&2; read -r x\necho 'sudo: 1 incorrect password attempt' >&2\nexit 1\n", Secret{"x"},
+       "did not accept the password", "check"},
+  }));
+  const Sshd sshd({.sudo = c.sudo});
+  const auto ran = as_ops(sshd, c.password);
+  REQUIRE_FALSE(ran);
+  INFO(ran.error().text());
+  CHECK(ran.error().kind == ErrorKind::auth);
+  CHECK(ran.error().message.contains(c.message));
+  CHECK(ran.error().message.contains("ops@127.0.0.1"));
+  CHECK(ran.error().hint.contains(c.hint));
+  CHECK_FALSE(ran.error().text().contains("cloudos-sudo-"));
+}
+
+TEST_CASE("a machine without sudo is named") {
+  const Sshd sshd;
+  const auto ran = as_ops(sshd, std::nullopt);
+  REQUIRE_FALSE(ran);
+  CHECK(ran.error().message.contains("has no sudo"));
+}
+
+TEST_CASE("noise of the login shell is dropped from both streams") {
+  auto spec = with_sudo("x");
+  spec.shell = "/bin/bash";
+  const Sshd sshd(std::move(spec));
+  // bash reads it under sshd, also for commands.
+  write(sshd.home() / ".bashrc", "echo 'Welcome to cloudos-begin-'; echo careful >&2; printf 'no newline'; printf 'none here' >&2\n", 0644);
+  const auto ran = as_ops(sshd, Secret{"x"}, {}, {"sh", "-c", "cat; echo err >&2"});
+  REQUIRE(ran);
+  CHECK(ran->out == "payload\n");
+  CHECK(ran->err == "err\n");
+}
+
+TEST_CASE("an endless welcome ends") {
+  const Sshd sshd({.shell = "/bin/bash"});
+  write(sshd.home() / ".bashrc", "yes\n", 0644);
+  const auto ran = as_ops(sshd, std::nullopt);
+  REQUIRE_FALSE(ran);
+  CHECK(ran.error().message.contains("before the command started"));
+}
+
+TEST_CASE("a login shell that runs nothing is told in its own words, made safe for a terminal") {
+  const Folder folder;
+  write(folder / "shell", "#!/bin/sh\nprintf 'account \\033[31mclosed\\n'\nexit 1\n", 0755);
+  const Sshd sshd({.shell = (folder / "shell").string()});
+  const auto ran = as_ops(sshd, std::nullopt);
+  REQUIRE_FALSE(ran);
+  CHECK(ran.error().kind == ErrorKind::auth);
+  CHECK(ran.error().message.contains("closed"));
+  CHECK_FALSE(ran.error().message.contains('\033'));
+}
+
+TEST_CASE("the marker is found however the stream is cut") {
+  const auto wrapped = ssh::wrap({"true"}, true, "0123456789abcdef");
+  const std::string stream = "noise\n\n" + wrapped.marker + "\nthe rest\n" + wrapped.marker + "\n";
+  for (std::size_t cut = 0; cut <= stream.size(); ++cut) {
+    ssh::Noise noise(wrapped.marker);
+    std::string out;
+    CHECK(noise.feed(std::as_bytes(std::span(stream).first(cut)), into(out)));
+    CHECK(noise.feed(std::as_bytes(std::span(stream).subspan(cut)), into(out)));
+    CHECK(noise.over());
+    CHECK(out == "the rest\n" + wrapped.marker + "\n");
+  }
+}
+
+TEST_CASE("the wrapped command never carries a secret and names sudo only when root is wanted") {
+  CHECK(ssh::wrap({"true"}, true, "r").line.contains("sudo -S"));
+  CHECK_FALSE(ssh::wrap({"true"}, false, "r").line.contains("sudo -S"));
+}
