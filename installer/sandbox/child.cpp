@@ -130,6 +130,7 @@ Result<std::string> in_child(const std::function<Result<std::string>()>& work) {
   if (pid < 0) return fail_errno("fork", errno);
   if (pid == 0) {
     pipe.reader.reset();
+    ::setpgid(0, 0);  // not in the way of the terminal's Ctrl-C
     say(pipe.writer, encode(work()));
     ::_exit(0);
   }

@@ -11,8 +11,15 @@
 
 namespace cloudos::sandbox {
 
-// Runs `work` in a forked child and gives what it gave. No other thread may be running that holds a lock `work` needs.
+// Runs `work` in a forked child and gives what it gave. No other thread may be running that holds a lock `work` needs. When
+// this process is killed or interrupted, the child still ends its work, and until then holds the file locks of this process:
+// whoever comes next waits for it, and never meets half-made things that still change.
 [[nodiscard]] Result<std::string> in_child(const std::function<Result<std::string>()>& work);
+
+// For work that has nothing to say but how it went.
+[[nodiscard]] inline Result<std::string> done(Status status) {
+  return std::move(status).transform([] { return std::string{}; });
+}
 
 struct Daemon {
   std::function<Status()> prepare;  // runs in the new process before the program takes over; its error is launch()'s

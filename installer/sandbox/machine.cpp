@@ -95,19 +95,17 @@ Status write_users(const fs::path& root, const Record& record, const UpRequest& 
   return {};
 }
 
-Status personalise(const fs::path& disk, const Record& record, const MachineRecord& machine, const UpRequest& request) {
+// In a child: copies the image and makes it this machine's.
+Status write_disk(const fs::path& disk, const Record& record, const MachineRecord& machine, const UpRequest& request,
+                  const fs::path& image) {
   const auto root = machine_folder(record.name, machine.name) / "root";
-  const auto done = in_child([&]() -> Result<std::string> {
-    CLOUDOS_TRY(private_mounts());
-    CLOUDOS_TRY(mount_disk(disk, root));
-    CLOUDOS_TRY(write_identity(root, record, machine));
-    CLOUDOS_TRY(write_keys(root, record, machine));
-    CLOUDOS_TRY(write_users(root, record, request));
-    if (::umount2(root.c_str(), 0) != 0) return fail_errno("unmount " + root.string(), errno);
-    return std::string{};
-  });
-  if (!done) return fail(done.error());
-  return {};
+  CLOUDOS_TRY(os::must({"cp", "--reflink=auto", "--sparse=always", image.string(), disk.string()}));
+  CLOUDOS_TRY(private_mounts());
+  CLOUDOS_TRY(mount_disk(disk, root));
+  CLOUDOS_TRY(write_identity(root, record, machine));
+  CLOUDOS_TRY(write_keys(root, record, machine));
+  CLOUDOS_TRY(write_users(root, record, request));
+  return ::umount2(root.c_str(), 0) == 0 ? Status{} : fail_errno("unmount " + root.string(), errno);
 }
 
 Argv nspawn_command(const Record& record, const MachineRecord& machine, const fs::path& root) {
@@ -197,8 +195,8 @@ Status make_disk(const Record& record, const MachineRecord& machine, const UpReq
   CLOUDOS_TRY(os::remove_tree(at));  // half of one, from a crash
   CLOUDOS_TRY(os::make_folders(at, 0700));
   const auto part = fs::path(disk.string() + ".part");
-  CLOUDOS_TRY(os::must({"cp", "--reflink=auto", "--sparse=always", image.string(), part.string()}));
-  CLOUDOS_TRY_WITH(personalise(part, record, machine, request), "making the disk of " + machine.name);
+  const auto written = in_child([&] { return done(write_disk(part, record, machine, request, image)); });
+  if (!written) return fail(Error(written.error()).with("making the disk of " + machine.name));
   CLOUDOS_TRY(await_detached(part, in(Milliseconds{10'000})));
   fs::rename(part, disk, error);
   return error ? Status(fail(ErrorKind::io, std::format("rename {}: {}", part.string(), error.message()))) : Status{};

@@ -94,13 +94,9 @@ Status make_bridge(const std::string& name, const Subnet& subnet) {
   CLOUDOS_TRY(ip_inside(name, {"route", "add", "unreachable", "10.0.0.0/8"}));
   // A gateway that forwards answers at once that it knows no way; one that does not drops in silence, and every attempt
   // inside the machines would wait for its timeout.
-  const auto forwarding = in_child([&]() -> Result<std::string> {
-    CLOUDOS_TRY(enter_network(switch_namespace(name)));
-    CLOUDOS_TRY(put("/proc/sys/net/ipv4/ip_forward", "1"));
-    return std::string{};
-  });
-  if (!forwarding) return fail(forwarding.error());
-  return {};
+  const auto forwarding = in_child(
+      [&] { return done(enter_network(switch_namespace(name)).and_then([] { return put("/proc/sys/net/ipv4/ip_forward", "1"); })); });
+  return forwarding ? Status{} : fail(forwarding.error());
 }
 
 // Last of all, so that the cable is there only when everything behind it is.

@@ -10,6 +10,7 @@
 #include "core/os/crypto/crypto.hpp"
 #include "core/os/file/file.hpp"
 #include "core/os/process/process.hpp"
+#include "installer/sandbox/child.hpp"
 
 namespace cloudos::sandbox {
 namespace {
@@ -96,6 +97,16 @@ Status finish_root(const fs::path& root) {
   return os::write_atomic(root / "etc/machine-id", "", 0444);
 }
 
+// Older root file systems of the same release, and their disks: machines are copies and need them no more.
+Status drop_superseded(const fs::path& cache, const std::string& prefix) {
+  std::error_code error;
+  std::vector<fs::path> old;
+  for (const auto& entry : fs::directory_iterator(cache, error))
+    if (entry.path().filename().string().starts_with(prefix)) old.push_back(entry.path());
+  for (const auto& path : old) CLOUDOS_TRY(os::remove_tree(path));
+  return {};
+}
+
 }  // namespace
 
 std::string debian_mirror(std::string_view indextargets) {
@@ -116,17 +127,18 @@ Result<fs::path> cache_folder() {
 
 Result<fs::path> ensure_root(const UpRequest& request, const Note& note) {
   CLOUDOS_ASSIGN(const auto cache, cache_folder());
-  const auto* kind = request.kind == Kind::vm ? "vm-" : "";
-  const auto root = cache / std::format("root-{}{}-{}", kind, request.release, key_of(request));
+  const auto prefix = std::format("{}-{}-", request.kind == Kind::vm ? "vm" : "root", request.release);
+  const auto root = cache / (prefix + key_of(request));
   std::error_code error;
   if (fs::exists(root, error)) return root;
   CLOUDOS_ASSIGN(const auto lock, os::Lock::take(cache / "lock", "cloudos sandbox", in(std::chrono::minutes{20})));
   if (fs::exists(root, error)) return root;  // somebody else made it meanwhile
   note(std::format("making a Debian root file system ({}), once; about half a minute", request.release));
-  const auto part = fs::path(root.string() + ".part");
+  const auto part = cache / std::format("part-{}", prefix);
   CLOUDOS_TRY(os::remove_tree(part));
-  CLOUDOS_TRY(bootstrap(request, part));
-  CLOUDOS_TRY(finish_root(part));
+  const auto made = in_child([&] { return done(bootstrap(request, part).and_then([&] { return finish_root(part); })); });
+  if (!made) return fail(made.error());
+  CLOUDOS_TRY(drop_superseded(cache, prefix));
   fs::rename(part, root, error);
   if (error) return fail(ErrorKind::io, std::format("rename {}: {}", part.string(), error.message()));
   return root;
@@ -143,9 +155,11 @@ Result<fs::path> ensure_image(const fs::path& root, Bytes size, const Note& note
   const auto part = fs::path(image.string() + ".part");
   fs::remove(part, error);
   // Lazy: tables that were never written are holes in the file, and stay holes.
-  CLOUDOS_TRY_WITH(os::must({"mke2fs", "-q", "-F", "-t", "ext4", "-m", "1", "-E", "lazy_itable_init=1,lazy_journal_init=1", "-d",
-                             root.string(), part.string(), std::format("{}M", mib)}),
-                   std::format("making a disk of {}", human(size)));
+  const auto made = in_child([&] {
+    return os::must({"mke2fs", "-q", "-F", "-t", "ext4", "-m", "1", "-E", "lazy_itable_init=1,lazy_journal_init=1", "-d", root.string(),
+                     part.string(), std::format("{}M", mib)});
+  });
+  if (!made) return fail(Error(made.error()).with(std::format("making a disk of {}", human(size))));
   fs::rename(part, image, error);
   if (error) return fail(ErrorKind::io, std::format("rename {}: {}", part.string(), error.message()));
   return image;
