@@ -77,6 +77,8 @@ struct KeyPair {
 // Compresses or expands while streaming. `threads` 0: in the caller. Output of the same input, level and library version
 // is the same whatever the number of threads only if all use >= 1; pass 1 for deterministic bytes.
 [[nodiscard]] Status zstd_compress(const ByteSource& in, const ByteSink& out, int level, int threads);
+// "1.5.7": other versions may give other bytes for the same input.
+[[nodiscard]] std::string zstd_version();
 // `limit`: the most bytes that may come out; more is ErrorKind::trust (a bomb). Errors: input (not zstd, truncated).
 [[nodiscard]] Status zstd_expand(const ByteSource& in, const ByteSink& out, Bytes limit);
 

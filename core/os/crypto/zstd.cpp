@@ -37,6 +37,8 @@ Status press(ZSTD_CCtx* context, std::span<const std::byte> piece, ZSTD_EndDirec
 
 }  // namespace
 
+std::string zstd_version() { return ZSTD_versionString(); }
+
 Status zstd_compress(const ByteSource& in, const ByteSink& out, int level, int threads) {
   const std::unique_ptr<ZSTD_CCtx, FreeCompressor> context(ZSTD_createCCtx());
   if (!context) return fail(ErrorKind::io, "no memory for zstd");
