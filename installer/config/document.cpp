@@ -93,16 +93,18 @@ void read_hosts(TableReader& table, MachineDraft& machine) {
   machine.hosts = std::move(*hosts);
 }
 
-void refuse_for_ranges(TableReader& table, const MachineDraft& machine) {
+void refuse_for_ranges(TableReader& table, MachineDraft& machine) {
   if (machine.hosts.size() < 2) return;
-  const auto refuse = [&](std::string_view key) {
+  const auto refuse = [&](std::string_view key, Maybe<std::string>& value) {
+    if (!value) return;
     table.refuse(key, "range-with-own-value",
                  std::format("'{}' belongs to one machine, but the host is a range of {}", key, machine.hosts.size()),
                  "write an entry of its own for that machine");
+    value.reset();
   };
-  if (machine.hostname) refuse("hostname");
-  if (machine.address) refuse("address");
-  if (machine.host_key) refuse("host_key");
+  refuse("hostname", machine.hostname);
+  refuse("address", machine.address);
+  refuse("host_key", machine.host_key);
 }
 
 MachineDraft read_machine(const toml::table& node, std::size_t index, Located& findings) {
