@@ -31,32 +31,38 @@ struct Options {
   std::string memory = "3G", disk = "20G";
   bool vm = false;
   std::string ops_password_file, key_out, known_hosts_out;
-  std::string machine, user = "root";
+  std::string machine, user = "root", only;
   std::vector<std::string> command;
 };
 
-json record(const sandbox::Machine& machine) {
-  return {{"name", machine.name},       {"address", machine.address},          {"state", sandbox::name(machine.state)},
-          {"cpus", machine.size.cpus},  {"memory", machine.size.memory.count}, {"disk", machine.size.disk.count},
+json record(const sandbox::Sandbox& one, const sandbox::Machine& machine) {
+  return {{"record", "machine"},
+          {"sandbox", one.name},
+          {"name", machine.name},
+          {"role", machine.name.starts_with("master-") ? "master" : "node"},
+          {"address", machine.address},
+          {"state", sandbox::name(machine.state)},
+          {"cpus", machine.size.cpus},
+          {"memory", machine.size.memory.count},
+          {"disk", machine.size.disk.count},
           {"log", machine.log.string()}};
 }
 
 json record(const sandbox::Sandbox& one) {
-  auto machines = json::array();
-  for (const auto& machine : one.machines) machines.push_back(record(machine));
-  return {{"name", one.name},
+  return {{"record", "sandbox"},
+          {"name", one.name},
           {"kind", one.kind == sandbox::Kind::vm ? "vm" : "container"},
           {"release", one.release},
           {"subnet", one.subnet},
           {"key", one.key.string()},
           {"known_hosts", one.known_hosts.string()},
-          {"escape_packets", one.escape_packets ? json(*one.escape_packets) : json()},
-          {"machines", machines}};
+          {"escape_packets", one.escape_packets ? json(*one.escape_packets) : json()}};
 }
 
 void print(const sandbox::Sandbox& one, const Context& context) {
   if (context.json) {
     std::cout << record(one).dump() << '\n';
+    for (const auto& machine : one.machines) std::cout << record(one, machine).dump() << '\n';
     return;
   }
   const auto escapes = one.escape_packets ? std::to_string(*one.escape_packets) : "network down";
@@ -101,7 +107,12 @@ Result<int> up(const Options& options, const Context& context) {
   return 0;
 }
 
-Result<int> list(const Context& context) {
+Result<int> list(const Options& options, const Context& context) {
+  if (!options.only.empty()) {
+    CLOUDOS_ASSIGN(const auto one, sandbox::find(options.only));
+    print(one, context);
+    return 0;
+  }
   CLOUDOS_ASSIGN(const auto all, sandbox::list());
   for (const auto& one : all) print(one, context);
   return 0;
@@ -161,8 +172,14 @@ void add_ssh(CLI::App& parent, const std::shared_ptr<Options>& options, Context&
   auto* sub = command(parent, options, "ssh", "Open a shell on a machine, or run a command there");
   sub->add_option("--user", options->user, "root or ops")->capture_default_str();
   sub->add_option("machine", options->machine, "Its name or address")->required();
-  sub->add_option("command", options->command, "What to run; after --, if it has flags");
-  sub->callback([options, &context] { context.work = [options] { return ssh(*options); }; });
+  // All that comes after the machine's name is the command's, flags too.
+  sub->prefix_command()->fallthrough(false);
+  sub->footer("Example: cloudos sandbox ssh --name dev master-1 systemctl status --no-pager");
+  sub->callback([sub, options, &context] {
+    options->command = sub->remaining();
+    if (!options->command.empty() && options->command.front() == "--") options->command.erase(options->command.begin());
+    context.work = [options] { return ssh(*options); };
+  });
 }
 
 using Fault = Status (*)(const std::string&, const std::string&);
@@ -188,9 +205,9 @@ void add_sandbox(CLI::App& app, Context& context) {
   const auto options = std::make_shared<Options>();
   add_up(*sub, options, context);
   add_down(*sub, options, context);
-  sub->add_subcommand("list", "Every sandbox with its machines")->callback([&context] {
-    context.work = [&context] { return list(context); };
-  });
+  auto* lister = sub->add_subcommand("list", "Every sandbox with its machines");
+  lister->add_option("--name", options->only, "Only this one");
+  lister->callback([options, &context] { context.work = [options, &context] { return list(*options, context); }; });
   add_ssh(*sub, options, context);
   add_fault(*sub, options, context, "power-cut", "Kill every process of a machine at once", sandbox::power_cut);
   add_fault(*sub, options, context, "start", "Boot a machine that is down, and wait for it", sandbox::start);
