@@ -172,12 +172,13 @@ void add_ssh(CLI::App& parent, const std::shared_ptr<Options>& options, Context&
   auto* sub = command(parent, options, "ssh", "Open a shell on a machine, or run a command there");
   sub->add_option("--user", options->user, "root or ops")->capture_default_str();
   sub->add_option("machine", options->machine, "Its name or address")->required();
+  sub->add_option("command", options->command, "What to run");
   // All that comes after the machine's name is the command's, flags too.
   sub->prefix_command()->fallthrough(false);
   sub->footer("Example: cloudos sandbox ssh --name dev master-1 systemctl status --no-pager");
   sub->callback([sub, options, &context] {
-    options->command = sub->remaining();
-    if (!options->command.empty() && options->command.front() == "--") options->command.erase(options->command.begin());
+    const auto rest = sub->remaining();  // from the first word on that looks like a flag
+    options->command.insert(options->command.end(), rest.begin(), rest.end());
     context.work = [options] { return ssh(*options); };
   });
 }
