@@ -17,17 +17,25 @@ constexpr auto announce = R"sh(echo >&2; echo "$1" >&2; echo; echo "$1"; shift; 
 // $1: sudo's prompt. Whoever has user id 0 under another name than root needs no sudo either.
 constexpr auto climb = R"sh(p=$1; shift; [ "$(id -u)" = 0 ] && exec "$@"; exec sudo -S -p "$p" -- "$@")sh";
 
+// $1: the same as a string for script(1), which makes a terminal for it; the streams go past that terminal.
+constexpr auto with_tty = R"sh(exec 3<&0 4>&1 5>&2; exec script -q -e -c "$1" /dev/null </dev/null >/dev/null)sh";
+constexpr auto past_tty = " <&3 >&4 2>&5 3<&- 4>&- 5>&-";
+
+void add(Argv& line, std::initializer_list<std::string> words) { line.words.insert(line.words.end(), words); }
+
 }  // namespace
 
-Wrapped wrap(const Argv& argv, bool become_root, std::string_view random) {
+Wrapped wrap(const Argv& argv, Root root, std::string_view random) {
   Wrapped wrapped{.line = {}, .marker = std::format("cloudos-begin-{}", random), .prompt = std::format("cloudos-sudo-{}", random)};
+  Argv inner{"/bin/sh", "-c"};
+  if (root != Root::as_is) add(inner, {climb, "sh", wrapped.prompt, "/bin/sh", "-c"});
+  add(inner, {announce, "sh", wrapped.marker});
+  inner.words.insert(inner.words.end(), argv.words.begin(), argv.words.end());
   // exec: no shell stays between sshd and the command, so that its end by a signal is reported as such. env: fish before 3.1
-  // has no VAR=value prefix. C: sudo's messages are read here.
-  Argv line{"exec", "env", "LC_ALL=C", "/bin/sh", "-c"};
-  if (become_root)
-    for (const char* word : {climb, "sh", wrapped.prompt.c_str(), "/bin/sh", "-c"}) line += word;
-  for (const char* word : {announce, "sh", wrapped.marker.c_str()}) line += word;
-  line.words.insert(line.words.end(), argv.words.begin(), argv.words.end());
+  // has no VAR=value prefix. C: sudo's messages are read here. SHELL: script(1) takes it.
+  Argv line{"exec", "env", "LC_ALL=C"};
+  if (root == Root::sudo_with_tty) add(line, {"SHELL=/bin/sh", "/bin/sh", "-c", with_tty, "sh", "exec " + quote(inner) + past_tty});
+  else line.words.insert(line.words.end(), inner.words.begin(), inner.words.end());
   wrapped.line = quote(line);
   return wrapped;
 }

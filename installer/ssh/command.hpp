@@ -17,7 +17,12 @@ struct Wrapped {
   std::string marker;
   std::string prompt;
 };
-[[nodiscard]] Wrapped wrap(const Argv& argv, bool become_root, std::string_view random);
+enum class Root {
+  as_is,          // as whoever logs in
+  sudo,           // sudo, unless the user id is 0
+  sudo_with_tty,  // the same with a terminal beside the streams, for sudoers(5) requiretty; an end by a signal is then 128 + n
+};
+[[nodiscard]] Wrapped wrap(const Argv& argv, Root root, std::string_view random);
 
 // Drops what a stream carries up to and including the marker's line; keeps the end of it for messages.
 class Noise {

@@ -19,10 +19,10 @@ bool again(ssize_t n) { return n == LIBSSH2_ERROR_EAGAIN; }
 
 }  // namespace
 
-Exec::Exec(Session& session, Wrapped wrapped, Streams streams, SudoPassword sudo_password, Deadline deadline)
+Exec::Exec(Session& session, Wrapped wrapped, Streams& streams, SudoPassword sudo_password, Deadline deadline)
     : session_(session),
       wrapped_(std::move(wrapped)),
-      streams_(std::move(streams)),
+      streams_(streams),
       sudo_password_(std::move(sudo_password)),
       deadline_(deadline),
       out_noise_(wrapped_.marker),
@@ -38,8 +38,9 @@ Result<RemoteExit> Exec::run() {
     if (!session_.sending()) libssh2_channel_signal_ex(channel_.get(), "TERM", 4);
     return std::unexpected(std::move(pumped).error());
   }
+  CLOUDOS_ASSIGN(RemoteExit exit, ending());
   CLOUDOS_TRY(started_or_why());
-  return ending();
+  return exit;
 }
 
 Status Exec::open() {
@@ -150,13 +151,18 @@ Status Exec::answer_sudo() {
 }
 
 // A channel that ended before the marker: login shell or sudo stood in the way. Their words, read in the C locale, say which.
-Status Exec::started_or_why() const {
+Status Exec::started_or_why() {
   if (out_noise_.over()) return {};
   const std::string said = err_noise_.tail(wrapped_.prompt).empty() ? out_noise_.tail(wrapped_.prompt) : err_noise_.tail(wrapped_.prompt);
   const auto& who = session_.peer();
-  if (said.contains("must have a tty"))
+  wants_tty_ = said.contains("must have a tty");
+  if (wants_tty_)
     return fail(ErrorKind::auth, std::format("sudo on {} insists on a terminal (requiretty)", who),
                 "add a line `Defaults:USER !requiretty` for the login user with visudo on that machine");
+  if (said.contains("script") && said.contains("not found"))
+    return fail(ErrorKind::auth,
+                std::format("sudo on {} insists on a terminal (requiretty) and the machine has no script(1) to make one", who),
+                "install util-linux's script there, or add a line `Defaults:USER !requiretty` for the login user with visudo");
   if (passwords_ > 0 && said.contains("incorrect password"))
     return fail(ErrorKind::auth, std::format("sudo on {} did not accept the password", who),
                 "check the sudo password; it is the login password unless another one is given");

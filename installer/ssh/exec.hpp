@@ -21,8 +21,10 @@ using SudoPassword = std::function<Result<Secret>()>;
 
 class Exec {
  public:
-  Exec(Session& session, Wrapped wrapped, Streams streams, SudoPassword sudo_password, Deadline deadline);
+  Exec(Session& session, Wrapped wrapped, Streams& streams, SudoPassword sudo_password, Deadline deadline);
   Result<RemoteExit> run();
+  // After a failed run(): sudo stopped before it read anything, for want of a terminal. The session is still good.
+  [[nodiscard]] bool wants_tty() const { return wants_tty_; }
 
  private:
   enum class Moved { nothing, something, stuck };  // stuck: in the middle of a packet, see Session::sending
@@ -34,12 +36,12 @@ class Exec {
   Result<Moved> write();
   Result<bool> refill();
   Status answer_sudo();
-  Status started_or_why() const;
+  Status started_or_why();
   Result<RemoteExit> ending();
 
   Session& session_;
   Wrapped wrapped_;
-  Streams streams_;
+  Streams& streams_;
   SudoPassword sudo_password_;
   Deadline deadline_;
   Channel channel_;
@@ -48,6 +50,7 @@ class Exec {
   std::vector<std::byte> out_buffer_;  // what is being sent: [sent_, filled_)
   std::size_t sent_ = 0, filled_ = 0;
   std::size_t passwords_ = 0;  // how many sudo was given
+  bool wants_tty_ = false;
   bool source_ended_ = false, eof_sent_ = false;
   bool reading_stuck_ = false, writing_stuck_ = false;
 };

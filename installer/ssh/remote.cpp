@@ -12,7 +12,7 @@ namespace {
 class Remote final : public Transport {
  public:
   Remote(const Options& options, const Prompts& prompts, Connection connection)
-      : become_root_(options.become_root),
+      : root_(options.become_root ? Root::sudo : Root::as_is),
         sudo_password_(options.sudo_password ? options.sudo_password : options.password),
         prompts_(prompts),
         peer_(connection.session->peer()),
@@ -24,10 +24,7 @@ class Remote final : public Transport {
     if (!connection_)
       return fail(Error{.kind = ErrorKind::network, .message = std::format("the connection to {} is closed", peer_), .retryable = true});
     if (argv.words.empty()) return fail(ErrorKind::usage, "an empty command");
-    auto exit = Exec(
-                    *connection_->session, wrap(argv, become_root_, os::random_hex(16)), std::move(streams),
-                    [this] { return password_for_sudo(); }, deadline)
-                    .run();
+    auto exit = attempt(argv, streams, deadline);
     // Nobody knows what is still under way on it.
     if (!exit) close();
     return exit;
@@ -37,6 +34,14 @@ class Remote final : public Transport {
   void close() override { connection_.reset(); }
 
  private:
+  Result<RemoteExit> attempt(const Argv& argv, Streams& streams, Deadline deadline) {
+    Exec exec(*connection_->session, wrap(argv, root_, os::random_hex(16)), streams, [this] { return password_for_sudo(); }, deadline);
+    auto exit = exec.run();
+    if (exit || !exec.wants_tty() || root_ != Root::sudo) return exit;
+    // Nothing was read or run yet: the same again, and from now on, with a terminal.
+    root_ = Root::sudo_with_tty;
+    return attempt(argv, streams, deadline);
+  }
   Result<Secret> password_for_sudo() {
     if (!sudo_password_ && prompts_.secret) sudo_password_ = prompts_.secret(std::format("sudo password of {}", peer_));
     if (sudo_password_) return *sudo_password_;
@@ -44,7 +49,7 @@ class Remote final : public Transport {
                 "run it on a terminal to be asked, give a sudo password, or allow the login user NOPASSWD in sudoers");
   }
 
-  bool become_root_;
+  Root root_;
   std::optional<Secret> sudo_password_;
   Prompts prompts_;
   std::string peer_;

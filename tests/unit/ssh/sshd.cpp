@@ -189,12 +189,15 @@ void Sshd::write_users(const SshdOptions& options) {
   fs::create_directories(home());
   REQUIRE(::chown(home().c_str(), 4321, 4321) == 0);
   if (!options.sudo.empty()) write(folder_ / "bin" / "sudo", options.sudo, 0755);
+  if (!options.sudoers.empty()) write(folder_ / "sudoers", options.sudoers, 0440);
 }
 
 void Sshd::start() {
   const auto config = folder_ / "sshd_config";
   const auto log = folder_ / "log";
   const auto passwd = folder_ / "passwd", shadow = folder_ / "shadow";
+  const auto sudoers = folder_ / "sudoers";
+  const bool with_sudoers = fs::exists(sudoers);
   const int parent = ::getpid();
   pid_ = ::fork();
   REQUIRE(pid_ >= 0);
@@ -206,7 +209,8 @@ void Sshd::start() {
     // In a chroot "/" is no mount point; then ./dev has made everything private already.
     ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
     const bool ready = ::mount(passwd.c_str(), "/etc/passwd", nullptr, MS_BIND, nullptr) == 0 &&
-                       ::mount(shadow.c_str(), "/etc/shadow", nullptr, MS_BIND, nullptr) == 0;
+                       ::mount(shadow.c_str(), "/etc/shadow", nullptr, MS_BIND, nullptr) == 0 &&
+                       (!with_sudoers || ::mount(sudoers.c_str(), "/etc/sudoers", nullptr, MS_BIND, nullptr) == 0);
     if (!ready) {
       ::perror("sshd's namespace");
       ::_exit(1);

@@ -38,6 +38,7 @@ struct SshdOptions {
   std::string shell = "/bin/sh";                  // login shell of the user "ops"
   std::vector<std::string> authorized_keys = {};  // public key lines, for root and ops
   std::string sudo;                               // a script: stands as `sudo` in ops' PATH; "": none
+  std::string sudoers;                            // for a real sudo, where there is one: stands as /etc/sudoers
 };
 
 // The options of a machine whose user ops becomes "root" by a sudo that behaves as sudo -S does: the prompt on stderr, a lecture

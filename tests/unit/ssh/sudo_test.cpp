@@ -100,7 +100,24 @@ TEST_CASE("what sudo refuses is one clear auth error") {
   CHECK_FALSE(ran.error().text().contains("cloudos-sudo-"));
 }
 
+TEST_CASE("a sudo that insists on a terminal gets one, and the streams stay as they were") {
+  auto spec = with_sudo("opensesame");
+  spec.sudo.insert(
+      spec.sudo.find('\n') + 1,
+      "tty=$(cut -d' ' -f7 /proc/$$/stat); [ \"$tty\" != 0 ] || { echo 'sudo: sorry, you must have a tty to run sudo' >&2; exit 1; }\n");
+  const Sshd sshd(std::move(spec));
+  std::string payload(300'000, 'p');
+  payload += std::string("\x04\x03\x1a\r\0\n", 6);  // what a terminal would take for orders
+  const auto ran = as_ops(sshd, Secret{"opensesame"}, {}, {"sh", "-c", "cat; echo err >&2; exit 7"}, payload);
+  INFO((ran ? std::string() : ran.error().text()));
+  REQUIRE(ran);
+  CHECK(ran->out == payload);
+  CHECK(ran->err == "err\n");
+  CHECK(ran->exit.code == 7);
+}
+
 TEST_CASE("a machine without sudo is named") {
+  if (fs::exists("/usr/bin/sudo")) SKIP("sudo is installed");
   const Sshd sshd;
   const auto ran = as_ops(sshd, std::nullopt);
   REQUIRE_FALSE(ran);
@@ -117,6 +134,64 @@ TEST_CASE("noise of the login shell is dropped from both streams") {
   REQUIRE(ran);
   CHECK(ran->out == "payload\n");
   CHECK(ran->err == "err\n");
+}
+
+TEST_CASE("every login shell that is installed hands the words on as they are") {
+  const std::string shell = GENERATE("bash", "dash", "zsh", "fish", "ksh");
+  if (!fs::exists("/usr/bin/" + shell)) SKIP(shell << " is not installed");
+  CAPTURE(shell);
+  auto spec = with_sudo("x");
+  spec.shell = "/usr/bin/" + shell;
+  const Sshd sshd(std::move(spec));
+  for (const auto* rc : {".bashrc", ".zshenv", ".config/fish/config.fish", ".kshrc"}) write(sshd.home() / rc, "echo noise\n", 0644);
+  const std::string odd = "it's \"a\" \\ $HOME `id` * ? ~ ! {a,b} ; & | < > # % = \n end\\";
+  const auto ran = as_ops(sshd, Secret{"x"}, {}, {"printf", "%s|%s|%s", odd, "", "-n"});
+  INFO((ran ? std::string() : ran.error().text()));
+  REQUIRE(ran);
+  CHECK(ran->out == odd + "||-n");
+  const auto ended = as_ops(sshd, Secret{"x"}, {}, {"sh", "-c", "kill -KILL $$"});
+  REQUIRE(ended);
+  CHECK(ended->exit.signal == "KILL");
+}
+
+TEST_CASE("the real sudo, where it is installed, takes its password before the payload") {
+  if (!fs::exists("/usr/bin/sudo")) SKIP("sudo is not installed");
+  const std::string defaults = GENERATE("", "Defaults lecture=always\n", "Defaults passwd_tries=1\n", "Defaults pwfeedback\n",
+                                        "Defaults timestamp_type=global\n", "Defaults use_pty\n");
+  const std::string rule = GENERATE("ops ALL=(ALL:ALL) ALL\n", "ops ALL=(ALL:ALL) NOPASSWD: ALL\n");
+  CAPTURE(defaults, rule);
+  const Sshd sshd({.sudoers = defaults + "root ALL=(ALL) ALL\n" + rule});
+  const std::string payload(100'000, 'p');
+  for (int i = 0; i < 2; ++i) {
+    const auto ran = as_ops(sshd, Secret{"correct horse"}, {}, {"sh", "-c", "id -u; cat"}, payload);
+    INFO((ran ? std::string() : ran.error().text()));
+    REQUIRE(ran);
+    CHECK(ran->out == "0\n" + payload);
+  }
+  if (rule.contains("NOPASSWD")) return;
+  if (defaults.contains("global")) return;  // it remembers the right one
+  const auto wrong = as_ops(sshd, Secret{"wrong"});
+  REQUIRE_FALSE(wrong);
+  CHECK(wrong.error().message.contains("did not accept the password"));
+}
+
+TEST_CASE("the real sudo's refusals are told, where it is installed") {
+  if (!fs::exists("/usr/bin/sudo")) SKIP("sudo is not installed");
+  SECTION("a terminal that it insists on is given to it") {
+    const std::string payload = std::string(100'000, 'p') + std::string("\x04\x03\r\0\n", 5);
+    const auto ran = as_ops(Sshd({.sudoers = "Defaults requiretty\nops ALL=(ALL) ALL\n"}), Secret{"correct horse"}, {},
+                            {"sh", "-c", "id -u; cat; echo err >&2; exit 7"}, payload);
+    INFO((ran ? std::string() : ran.error().text()));
+    REQUIRE(ran);
+    CHECK(ran->out == "0\n" + payload);
+    CHECK(ran->err == "err\n");
+    CHECK(ran->exit.code == 7);
+  }
+  SECTION("not in sudoers") {
+    const auto ran = as_ops(Sshd({.sudoers = "root ALL=(ALL) ALL\n"}), Secret{"correct horse"});
+    REQUIRE_FALSE(ran);
+    CHECK(ran.error().message.contains("may not become root"));
+  }
 }
 
 TEST_CASE("an endless welcome ends") {
@@ -139,7 +214,7 @@ TEST_CASE("a login shell that runs nothing is told in its own words, made safe f
 }
 
 TEST_CASE("the marker is found however the stream is cut") {
-  const auto wrapped = ssh::wrap({"true"}, true, "0123456789abcdef");
+  const auto wrapped = ssh::wrap({"true"}, ssh::Root::sudo, "0123456789abcdef");
   const std::string stream = "noise\n\n" + wrapped.marker + "\nthe rest\n" + wrapped.marker + "\n";
   for (std::size_t cut = 0; cut <= stream.size(); ++cut) {
     ssh::Noise noise(wrapped.marker);
@@ -152,6 +227,6 @@ TEST_CASE("the marker is found however the stream is cut") {
 }
 
 TEST_CASE("the wrapped command never carries a secret and names sudo only when root is wanted") {
-  CHECK(ssh::wrap({"true"}, true, "r").line.contains("sudo -S"));
-  CHECK_FALSE(ssh::wrap({"true"}, false, "r").line.contains("sudo -S"));
+  CHECK(ssh::wrap({"true"}, ssh::Root::sudo, "r").line.contains("sudo -S"));
+  CHECK_FALSE(ssh::wrap({"true"}, ssh::Root::as_is, "r").line.contains("sudo -S"));
 }
