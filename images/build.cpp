@@ -1,6 +1,8 @@
 #include "images/build.hpp"
 
+#include <algorithm>
 #include <format>
+#include <functional>
 #include <mutex>
 #include <ranges>
 #include <set>
@@ -139,7 +141,11 @@ class Builder {
 
   // --- the work ---
   void plan_tasks() {
-    for (const auto& [name, go] : recipe_.go) plan_go(name, go);
+    // What has most programs takes longest: it comes first, so that nothing waits for it in the end.
+    std::vector<const GoSource*> sources;
+    for (const auto& [name, go] : recipe_.go) sources.push_back(&go);
+    std::ranges::stable_sort(sources, std::greater{}, [](const GoSource* go) { return go->programs.size(); });
+    for (const auto* go : sources) plan_go(go->name, *go);
     for (const auto& [name, deb] : recipe_.deb) plan_deb(name, deb);
     for (const auto& [name, part] : recipe_.layers) plan_layer("layer " + name, part, made_.layers[name]);
     made_.components.resize(recipe_.components.size());

@@ -43,7 +43,7 @@ struct GoSource {
 struct DebSource {
   std::string name;
   std::vector<std::string> packages, without;  // `without`: dependencies that are left out
-  std::vector<std::string> omit, keep;         // path prefixes that are left out, but for those with a prefix in `keep`
+  std::vector<std::string> omit, keep;         // patterns (fnmatch(3)) of paths that are left out, but for those in `keep`
   bool operator==(const DebSource&) const = default;
 };
 

@@ -1,3 +1,5 @@
+#include <fnmatch.h>
+
 #include <algorithm>
 #include <array>
 #include <format>
@@ -23,11 +25,11 @@ std::string merged(std::string path) {
   return path;
 }
 
-bool has_prefix(const std::vector<std::string>& prefixes, const std::string& path) {
-  return std::ranges::any_of(prefixes, [&](const std::string& prefix) { return path.starts_with(prefix); });
+bool matches(const std::vector<std::string>& patterns, const std::string& path) {
+  return std::ranges::any_of(patterns, [&](const std::string& pattern) { return ::fnmatch(pattern.c_str(), path.c_str(), 0) == 0; });
 }
 
-bool is_wanted(const DebSource& deb, const std::string& path) { return !has_prefix(deb.omit, path) || has_prefix(deb.keep, path); }
+bool is_wanted(const DebSource& deb, const std::string& path) { return !matches(deb.omit, path) || matches(deb.keep, path); }
 
 Result<std::string> all_of(const ByteSource& source, std::size_t size) {
   std::string out;
