@@ -30,9 +30,9 @@ Status write_applied(const Session& session, json manifests) {
   return os::write_atomic(session.at(applied_path), json{{"schema", 1}, {"manifests", std::move(manifests)}}.dump(), 0600);
 }
 
-bool is_json(std::string_view content) { return trim(content).starts_with('{'); }
+// A JSON document is a YAML one too; several in a row without "---" between them are not.
+bool is_one_document(const std::string& content) { return !trim(content).starts_with('{') || json::accept(content); }
 
-// kubectl takes a stream of JSON documents, or of YAML ones, but not both in one.
 Status fetch(Session& session, const std::string& stream) {
   if (stream.empty()) return {};
   CLOUDOS_ASSIGN(auto output, session.ask(session.kubectl({"--request-timeout=20s", "get", "-f", "-", "--ignore-not-found", "-o", "json"}),
@@ -50,14 +50,13 @@ Status fetch(Session& session, const std::string& stream) {
 Status load_marks(Session& session) {
   if (!session.objects) session.objects = std::make_unique<KubeObjects>();
   if (session.objects->manifests_loaded) return {};
-  std::string json_stream, yaml_stream;
+  std::string together;
   for (const auto& step : session.request.steps)
     if (const auto* manifest = std::get_if<model::ApplyManifest>(&step.action)) {
-      if (is_json(manifest->content)) json_stream += manifest->content + "\n";
-      else yaml_stream += "---\n" + manifest->content + "\n";
+      if (is_one_document(manifest->content)) together += "---\n" + manifest->content + "\n";
+      else CLOUDOS_TRY(fetch(session, manifest->content));
     }
-  CLOUDOS_TRY(fetch(session, json_stream));
-  CLOUDOS_TRY(fetch(session, yaml_stream));
+  CLOUDOS_TRY(fetch(session, together));
   session.objects->manifests_loaded = true;
   return {};
 }

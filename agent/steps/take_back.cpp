@@ -55,8 +55,9 @@ Left take_back_sysctl(Environment& env, const model::JournalRecord& record) {
 }
 
 // The unit was stopped already, with all others. One that was here before us is what it was again.
-Left take_back_unit(Environment& env, const model::JournalRecord& record) {
+Left take_back_unit(Environment& env, const model::JournalRecord& record, bool oldest) {
   const auto name = get(record, "name");
+  if (!oldest) return record.undo.contains("path") ? take_back_file(env, record.undo) : Left(std::nullopt);
   if (get(record, "enabled-before") != "yes") static_cast<void>(env.services.disable(name));
   if (!record.undo.contains("path")) return std::nullopt;
   auto left = take_back_file(env, record.undo);
@@ -87,8 +88,8 @@ bool ours_as_a_whole(const std::string& path) {
 
 }  // namespace
 
-Left take_back(Environment& env, const model::JournalRecord& record) {
-  if (record.kind == model::Unit::kind) return take_back_unit(env, record);
+Left take_back(Environment& env, const model::JournalRecord& record, bool oldest) {
+  if (record.kind == model::Unit::kind) return take_back_unit(env, record, oldest);
   if (record.kind == model::Sysctl::kind) return take_back_sysctl(env, record);
   if (record.kind == model::SwapOff::kind) return take_back_swap(env, record);
   // What is in our own folders goes with them.

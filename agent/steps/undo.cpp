@@ -137,7 +137,7 @@ class WalkBack {
     for (const auto& record : live_) {
       const auto last = --left[record.step] == 0;
       if (record.kind == model::Folder::kind || is_kubeadm(record)) continue;
-      auto kept = take_back(env_, record);
+      auto kept = take_back(env_, record, last);
       if (!kept) {
         emitter_.emit(Kind::finding, record.step, kept.error().text());
         ++findings_;

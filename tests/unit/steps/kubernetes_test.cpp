@@ -1,0 +1,244 @@
+#include <catch2/catch_test_macros.hpp>
+#include <nlohmann/json.hpp>
+
+#include "agent/steps/causes.hpp"
+#include "agent/steps/images.hpp"
+#include "agent/steps/journal.hpp"
+#include "core/os/crypto/crypto.hpp"
+#include "tests/unit/steps/fakes.hpp"
+
+using namespace cloudos;
+using namespace cloudos::test;
+using Kind = model::Event::Kind;
+using nlohmann::json;
+
+namespace {
+
+constexpr auto token = "abcdef.0123456789abcdef";
+
+// A real self-signed certificate, so that its public key can be hashed.
+constexpr auto certificate = R"(-----BEGIN CERTIFICATE-----
+MIIBdTCCARugAwIBAgIUe5CLyYVtPu8C0LN6y1p0rJ2vM9gwCgYIKoZIzj0EAwIw
+-----END CERTIFICATE-----
+)";
+
+// What a finished kubeadm leaves on a master.
+void leave_markers(const Machine& m, std::string_view ca) {
+  for (const auto* path : {"/etc/kubernetes/kubelet.conf", "/etc/kubernetes/admin.conf", "/var/lib/kubelet/config.yaml",
+                           "/etc/kubernetes/manifests/etcd.yaml", "/etc/kubernetes/manifests/kube-apiserver.yaml",
+                           "/etc/kubernetes/manifests/kube-controller-manager.yaml", "/etc/kubernetes/manifests/kube-scheduler.yaml"})
+    m.put(path, "x");
+  m.put("/etc/kubernetes/pki/ca.crt", ca);
+}
+
+model::ApplyRequest init_request() {
+  auto r = request({step("kubeadm-init", model::KubeadmInit{R"({"token":"${secret:join-token}"})", "m1", {"SystemVerification"}})});
+  r.secrets.emplace("join-token", Secret(token));
+  return r;
+}
+
+json node(const std::string& name, bool ready) {
+  return {{"apiVersion", "v1"},
+          {"kind", "Node"},
+          {"metadata", {{"name", name}, {"labels", {{"a", "1"}}}}},
+          {"spec", {{"podCIDR", "10.244.3.0/24"}}},
+          {"status",
+           {{"conditions",
+             json::array(
+                 {{{"type", "Ready"}, {"status", ready ? "True" : "False"}, {"reason", "KubeletNotReady"}, {"message", "no network"}}})}}}};
+}
+
+}  // namespace
+
+TEST_CASE("kubeadm gets its secrets on standard input only, and none reaches an event, the journal or its argv") {
+  Machine m;
+  m.commands.answers = {{.part = "kubeadm init", .code = 1, .err = std::string("bad token ") + token + "\n"}};
+  REQUIRE_FALSE(m.apply(init_request()));
+  REQUIRE(m.commands.count("kubeadm init") == 1);
+  for (const auto& call : m.commands.calls) {
+    CHECK_FALSE(call.line.contains("0123456789abcdef"));
+    for (const auto& [name, value] : call.environment) CHECK_FALSE(value.contains("0123456789abcdef"));
+  }
+  CHECK(m.commands.calls.front().input == std::string(R"({"token":")") + token + R"("})");
+  CHECK(m.commands.calls.front().line.contains("--config /dev/stdin --ignore-preflight-errors=SystemVerification"));
+  for (const auto& e : m.events) CHECK_FALSE(model::encode_event(e).contains(token));
+  CHECK_FALSE(m.get(paths::journal).contains(token));
+  const auto& failure = m.first(Kind::step_failed)->failure;
+  CHECK(failure.exit == "exit 1");
+  REQUIRE_FALSE(failure.logs.empty());
+  CHECK(failure.logs.front().contains("${secret:join-token}"));
+}
+
+TEST_CASE("a Kubernetes that somebody else put there is a conflict and is not touched") {
+  Machine m;
+  leave_markers(m, "x");
+  REQUIRE_FALSE(m.apply(init_request()));
+  CHECK(m.commands.count("kubeadm") == 0);
+  CHECK(m.first(Kind::step_failed)->failure.message.contains("cloudos did not put it here"));
+  REQUIRE(m.undo());
+  CHECK(m.has("/etc/kubernetes/admin.conf"));
+  CHECK(m.commands.count("kubeadm") == 0);
+}
+
+TEST_CASE("a kubeadm that was cut off half way is cleaned up before it is run again") {
+  Machine m;
+  m.commands.answers = {{.part = "kubeadm init", .code = 1, .err = "power cut\n", .effect = [&] {
+                           m.put("/etc/kubernetes/manifests/kube-apiserver.yaml", "x");
+                         }}};
+  REQUIRE_FALSE(m.apply(init_request()));
+  CHECK(m.commands.count("kubeadm reset") == 0);
+  m.commands.calls.clear();
+  REQUIRE_FALSE(m.apply(init_request()));
+  REQUIRE(m.commands.calls.size() >= 2);
+  CHECK(m.commands.calls[0].line.contains("kubeadm reset --force"));
+  CHECK(m.commands.calls[0].line.contains("unix:///run/cloudos/containerd/containerd.sock"));
+  CHECK(m.commands.calls[1].line.contains("kubeadm init"));
+}
+
+TEST_CASE("images that are there are not loaded again, and only missing layers move") {
+  Machine m;
+  const std::string config = R"({"architecture":"amd64"})", here = "layer that is there", missing = "layer that is missing";
+  const std::string manifest = R"({"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json"})";
+  for (const auto& blob : {config, here, missing, manifest}) m.put(std::string(paths::store) + "/" + os::sha256(blob).hex(), blob);
+  const model::LoadImages action{.images = {{.ref = "registry.k8s.io/etcd:3",
+                                             .manifest = os::sha256(manifest),
+                                             .config = os::sha256(config),
+                                             .layers = {os::sha256(here), os::sha256(missing)}}}};
+  const auto row = "registry.k8s.io/etcd:3 application/x " + os::sha256(manifest).oci() + " complete (3/3) 1.0 KiB/1.0 KiB false\n";
+  m.commands.answers = {{.part = "content ls", .out = os::sha256(here).oci() + "\n"},
+                        {.part = "content ingest", .effect = [&] { m.commands.answers.back().out = row; }},
+                        {.part = "images import"},
+                        {.part = "images check", .out = "REF TYPE DIGEST STATUS SIZE UNPACKED\n"}};
+  REQUIRE(m.apply(request({step("images", action)})));
+  REQUIRE(m.commands.count("content ingest") == 1);
+  for (const auto& call : m.commands.calls)
+    if (call.line.contains("content ingest")) {
+      CHECK(call.line.contains(os::sha256(missing).oci()));
+      CHECK(call.input == missing);
+    }
+  CHECK(m.commands.count("images import") == 1);
+  CHECK(m.commands.count("--no-unpack") == 1);
+  m.commands.calls.clear();
+  REQUIRE(m.apply(request({step("images", action)})));
+  CHECK(m.commands.calls.size() == 1);
+}
+
+TEST_CASE("an incomplete image of containerd's table counts as missing") {
+  const auto list = steps::parse_image_table(
+      "REF                  TYPE                                       DIGEST      STATUS           SIZE            UNPACKED \n"
+      "registry.k8s.io/x:v1 application/vnd.oci.image.manifest.v1+json sha256:1e7c incomplete (1/2) 163.0 B/2.9 MiB false\n"
+      "registry.k8s.io/y:v1 application/vnd.oci.image.manifest.v1+json sha256:2e7c complete (2/2) 2.9 MiB/2.9 MiB true\n");
+  REQUIRE(list.by_ref.size() == 2);
+  CHECK_FALSE(list.by_ref.at("registry.k8s.io/x:v1").complete);
+  CHECK(list.by_ref.at("registry.k8s.io/y:v1").complete);
+  CHECK(list.by_ref.at("registry.k8s.io/y:v1").unpacked);
+}
+
+TEST_CASE("the pod network is written for the node's own range, with room for VXLAN's headers") {
+  Machine m;
+  m.put("/sys/class/net/lo/mtu", "65536\n");
+  m.put("/etc/kubernetes/kubelet.conf", "x");
+  m.commands.answers = {{.part = "get node w1", .out = node("w1", false).dump()}};
+  REQUIRE(m.apply(request({step("net", model::PodNetwork{"w1", "127.0.0.1", "10.244.0.0/16"})})));
+  const auto list = json::parse(m.get("/etc/cni/net.d/10-cloudos.conflist"));
+  CHECK(list["plugins"][0]["type"] == "bridge");
+  CHECK(list["plugins"][0]["mtu"] == 65486);
+  CHECK(list["plugins"][0]["ipam"]["ranges"][0][0]["subnet"] == "10.244.3.0/24");
+  CHECK(list["plugins"][0]["ipam"]["routes"][0]["dst"] == "10.244.0.0/16");
+  CHECK(list["plugins"][1]["type"] == "portmap");
+}
+
+TEST_CASE("a node that does not become Ready is told with what its kubelet says") {
+  Machine m;
+  m.put("/etc/kubernetes/kubelet.conf", "x");
+  m.commands.answers = {{.part = "get node w1", .out = node("w1", false).dump()},
+                        {.part = " wait ", .code = 1, .err = "error: timed out waiting for the condition on nodes/w1\n"}};
+  REQUIRE_FALSE(m.apply(request({step("ready", model::NodeReady{"w1", 1})})));
+  CHECK(m.first(Kind::step_failed)->failure.message.contains("KubeletNotReady: no network"));
+}
+
+TEST_CASE("a node is patched with what differs only, and keeps what cloudos did not set") {
+  Machine m;
+  m.put("/etc/kubernetes/admin.conf", "x");
+  auto before = node("w1", true);
+  before["metadata"]["labels"]["old"] = "ours";
+  before["metadata"]["labels"]["theirs"] = "stays";
+  before["metadata"]["annotations"]["cloudos.io/settings"] = R"({"labels":["old"],"taints":["gone:NoSchedule"]})";
+  before["spec"]["taints"] = json::array({{{"key", "gone"}, {"effect", "NoSchedule"}}, {{"key", "theirs"}, {"effect", "NoExecute"}}});
+  m.commands.answers = {{.part = "get nodes,daemonsets", .out = json{{"items", {before}}}.dump()}};
+  static_cast<void>(
+      m.apply(request({step("settings", model::NodeSettings{"w1", {{"a", "1"}, {"b", "2"}}, {{"new", "v", "NoSchedule"}}})})));
+  json patch;
+  for (const auto& call : m.commands.calls)
+    if (call.line.contains("patch node")) patch = json::parse(call.words.back());
+  CHECK(patch["metadata"]["labels"] == json{{"b", "2"}, {"old", nullptr}});
+  CHECK(patch["spec"]["taints"] ==
+        json::array({{{"key", "theirs"}, {"effect", "NoExecute"}}, {{"key", "new"}, {"value", "v"}, {"effect", "NoSchedule"}}}));
+}
+
+TEST_CASE("a manifest is applied again when its object was changed or deleted in the cluster, and else not") {
+  Machine m;
+  m.put("/etc/kubernetes/admin.conf", "x");
+  const json object{{"apiVersion", "apps/v1"},
+                    {"kind", "DaemonSet"},
+                    {"metadata", {{"name", "f"}, {"namespace", "kube-system"}, {"uid", "u"}, {"generation", 1}}}};
+  auto changed = object;
+  changed["metadata"]["generation"] = 2;
+  const auto r = request({step("manifest", model::ApplyManifest{"flannel", "kind: DaemonSet\n"})});
+  m.commands.answers = {{.part = "apply --server-side", .out = object.dump()}, {.part = "get -f", .out = object.dump()}};
+  REQUIRE(m.apply(r));
+  CHECK(m.commands.count("apply --server-side") == 1);
+  m.commands.calls.clear();
+  REQUIRE(m.apply(r));
+  CHECK(m.commands.calls.size() == 1);
+  m.commands.answers[1].out = changed.dump();
+  REQUIRE(m.apply(r));
+  CHECK(m.commands.count("apply --server-side") == 1);
+  m.commands.answers[1].out = "";
+  REQUIRE(m.apply(r));
+  CHECK(m.commands.count("apply --server-side") == 2);
+}
+
+TEST_CASE("the likely cause is read from real log lines, root causes before their consequences") {
+  using steps::likely_cause;
+  CHECK(likely_cause("write /var/lib/etcd/wal: no space left on device\nconnection refused").cause.contains("disk"));
+  CHECK(likely_cause("tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time")
+            .cause.contains("clock"));
+  CHECK(likely_cause("failed to run Kubelet: running with swap on is not supported").cause.contains("swap"));
+  CHECK(likely_cause("[ERROR Port-6443]: Port 6443 is in use").cause.contains("port"));
+  CHECK(likely_cause("Failed to pull image \"registry.k8s.io/pause:3.10.2\": ErrImagePull").cause.contains("image"));
+  CHECK(likely_cause("dial tcp 127.0.0.1:7443: connect: connection refused").cause.contains("API server"));
+  CHECK(likely_cause("kubelet is configured to not run on a host using cgroup v1").cause.contains("cgroup"));
+  CHECK(likely_cause("all is well").cause.empty());
+}
+
+TEST_CASE("the pool adds up what nodes have and what pods ask for") {
+  auto a = node("m1", true), b = node("w1", false);
+  a["metadata"]["labels"]["node-role.kubernetes.io/control-plane"] = "";
+  for (auto* n : {&a, &b}) {
+    (*n)["status"]["allocatable"] = {{"cpu", "1900m"}, {"memory", "2Gi"}, {"pods", "110"}, {"nvidia.com/gpu", "4"}};
+    (*n)["status"]["capacity"] = {{"cpu", "2"}, {"memory", "2097152Ki"}, {"pods", "110"}};
+  }
+  const auto pod = [](const std::string& on, const std::string& phase) {
+    return json{
+        {"kind", "Pod"},
+        {"metadata", {{"name", "p"}}},
+        {"spec", {{"nodeName", on}, {"containers", json::array({{{"resources", {{"requests", {{"cpu", "250m"}, {"memory", "64Mi"}}}}}}})}}},
+        {"status", {{"phase", phase}}}};
+  };
+  const auto text =
+      steps::pool_of(json{{"kind", "List"}, {"items", {a, b, pod("m1", "Running"), pod("m1", "Running"), pod("w1", "Succeeded")}}}.dump());
+  REQUIRE(text);
+  const auto pool = json::parse(*text);
+  CHECK(pool["pool"]["nodes"] == 2);
+  CHECK(pool["pool"]["ready"] == 1);
+  CHECK(pool["pool"]["allocatable"]["cpu_m"] == 3800);
+  CHECK(pool["pool"]["allocatable"]["memory"] == 4294967296);
+  CHECK(pool["pool"]["allocatable"]["gpu"] == 8);
+  CHECK(pool["pool"]["requested"]["cpu_m"] == 500);
+  CHECK(pool["pool"]["requested"]["pods"] == 2);
+  CHECK(pool["nodes"][0]["role"] == "master");
+  CHECK(pool["nodes"][1]["ready"] == false);
+  CHECK(pool["nodes"][1]["reason"] == "KubeletNotReady: no network");
+  CHECK_FALSE(steps::pool_of("<html>"));
+}
