@@ -27,14 +27,19 @@ function(cloudos_static target)
   endforeach()
   set_target_properties(${target} PROPERTIES INTERFACE_LINK_LIBRARIES "${archives}")
 endfunction()
-cloudos_static(PkgConfig::ZSTD libzstd)
-cloudos_static(PkgConfig::ARCHIVE libarchive liblzma libbz2 liblz4 libnettle libacl PkgConfig::ZSTD libz)
-# Its tar writer shares an object with the table of all formats; what that refers to (libxml2, for xar) is dropped unread.
-target_link_options(PkgConfig::ARCHIVE INTERFACE -Wl,--gc-sections)
-cloudos_static(PkgConfig::SYSTEMD libsystemd libcap)
-# libcrypto only in programs that set CLOUDOS_STATIC_CRYPTO: the installer needs the shared one for curl and libssh2 anyway.
+# Programs that set CLOUDOS_STATIC_CRYPTO have libcrypto and libzstd within too. The installer does not: curl and libssh2
+# bring the shared libcrypto anyway, and the distribution's archive of libzstd cannot compress with threads.
+add_library(cloudos_zstd_static INTERFACE)
+cloudos_static(cloudos_zstd_static libzstd)
+add_library(cloudos_zstd_library INTERFACE)
+target_link_libraries(cloudos_zstd_library INTERFACE
+  $<IF:$<BOOL:$<TARGET_PROPERTY:CLOUDOS_STATIC_CRYPTO>>,cloudos_zstd_static,PkgConfig::ZSTD>)
 add_library(cloudos_crypto_static INTERFACE)
-cloudos_static(cloudos_crypto_static libcrypto PkgConfig::ZSTD libz)
+cloudos_static(cloudos_crypto_static libcrypto cloudos_zstd_static libz)
 add_library(cloudos_crypto_library INTERFACE)
 target_link_libraries(cloudos_crypto_library INTERFACE
   $<IF:$<BOOL:$<TARGET_PROPERTY:CLOUDOS_STATIC_CRYPTO>>,cloudos_crypto_static,OpenSSL::Crypto>)
+cloudos_static(PkgConfig::ARCHIVE libarchive liblzma libbz2 liblz4 libnettle libacl cloudos_zstd_library libz)
+# Its tar writer shares an object with the table of all formats; what that refers to (libxml2, for xar) is dropped unread.
+target_link_options(PkgConfig::ARCHIVE INTERFACE -Wl,--gc-sections)
+cloudos_static(PkgConfig::SYSTEMD libsystemd libcap)
