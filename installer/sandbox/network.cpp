@@ -157,6 +157,12 @@ Status remove_network(const std::string& name) {
   return {};
 }
 
+Status make_tap(const std::string& name, const std::string& port) {
+  const auto there = os::capture({"ip", "-n", switch_namespace(name), "link", "show", "dev", port});
+  if (!there || !there->exit.ok()) CLOUDOS_TRY(ip_inside(name, {"tuntap", "add", "dev", port, "mode", "tap"}));
+  return ip_inside(name, {"link", "set", port, "master", link_name(name), "up"});
+}
+
 Status set_port(const std::string& name, const std::string& port, bool up) {
   return ip_inside(name, {"link", "set", port, up ? "up" : "down"});
 }

@@ -37,6 +37,8 @@ struct Subnet {
 // Removes it; a missing one is fine.
 [[nodiscard]] Status remove_network(const std::string& name);
 
+// The port of a VM on the bridge; a container's is made by systemd-nspawn. An existing one is kept.
+[[nodiscard]] Status make_tap(const std::string& name, const std::string& port);
 // Pulls or puts back a machine's cable.
 [[nodiscard]] Status set_port(const std::string& name, const std::string& port, bool up);
 // Whether the port is there and administratively down.

@@ -9,18 +9,18 @@
 #include "core/base/text.hpp"
 #include "core/os/file/file.hpp"
 #include "core/os/process/process.hpp"
+#include "installer/sandbox/boot.hpp"
 #include "installer/sandbox/cgroup.hpp"
-#include "installer/sandbox/machine.hpp"
+#include "installer/sandbox/disk.hpp"
 #include "installer/sandbox/names.hpp"
 #include "installer/sandbox/needs.hpp"
 #include "installer/sandbox/network.hpp"
 #include "installer/sandbox/root.hpp"
 #include "installer/sandbox/state.hpp"
+#include "installer/sandbox/vm.hpp"
 
 namespace cloudos::sandbox {
 namespace {
-
-constexpr Milliseconds boot_time{60'000};
 
 fs::path host_lock() { return "/run/lock/cloudos-sandbox.lock"; }
 fs::path sandbox_lock(const std::string& name) { return std::format("/run/lock/cloudos-sandbox.{}.lock", name); }
@@ -93,11 +93,6 @@ fs::path log_of(const std::string& name, const std::string& machine) { return ma
 
 bool runs(const Cgroups& cgroups, const std::string& name, const std::string& machine) {
   return populated(find_groups(cgroups, group_name(name, machine)));
-}
-
-Status boot(const Record& record, const MachineRecord& machine) {
-  CLOUDOS_TRY_WITH(boot_container(record, machine), "starting " + machine.name);
-  return {};
 }
 
 Status await_boot(const Record& record, const MachineRecord& machine, Deadline deadline) {
@@ -182,22 +177,27 @@ std::string_view name(MachineState state) {
 Result<Sandbox> up(const UpRequest& asked, const Note& note) {
   CLOUDOS_TRY(check_name(asked.name));
   CLOUDOS_ASSIGN(const auto cgroups, cgroups_here());
-  CLOUDOS_ASSIGN(const auto request, check_request(asked, cgroups.unified));
+  CLOUDOS_ASSIGN(auto request, check_request(asked, cgroups.unified));
   CLOUDOS_TRY(check_needs(request.kind));
   CLOUDOS_ASSIGN(const auto held, lock(request.name));
-  CLOUDOS_ASSIGN(const auto record, claim(request));
+  CLOUDOS_ASSIGN(auto record, claim(request));
+  request.release = record.release;  // machines that join are like those that are there
   CLOUDOS_TRY(make_key(record.name));
   CLOUDOS_ASSIGN(const auto root, ensure_root(request, note));
+  if (record.kind == Kind::vm && record.accelerator.empty()) {
+    CLOUDOS_ASSIGN(record.accelerator, prepare_vms(record.name, root, note));
+    CLOUDOS_TRY(save(record));
+  }
   CLOUDOS_TRY(make_network(record.name, record.subnet));
   for (const auto& machine : record.machines) {
     if (runs(cgroups, record.name, machine.name)) continue;
     CLOUDOS_ASSIGN(const auto image, ensure_image(root, machine.size.disk, note));
     note("starting " + machine.name);
     CLOUDOS_TRY(make_disk(record, machine, request, image));
-    CLOUDOS_TRY(boot(record, machine));
+    CLOUDOS_TRY_WITH(boot(record, machine), "starting " + machine.name);
   }
   CLOUDOS_TRY(write_known_hosts(record));
-  const auto deadline = in(boot_time);
+  const auto deadline = in(boot_time(record));
   for (const auto& machine : record.machines) CLOUDOS_TRY(await_boot(record, machine, deadline));
   CLOUDOS_TRY(hand_out(request));
   return look(record, cgroups);
@@ -270,8 +270,8 @@ Status start(const std::string& name, const std::string& machine) {
   CLOUDOS_ASSIGN(const auto found, known(name, machine));
   CLOUDOS_ASSIGN(const auto cgroups, cgroups_here());
   CLOUDOS_TRY(make_network(name, found.record.subnet));
-  if (!runs(cgroups, name, machine)) CLOUDOS_TRY(boot(found.record, found.machine));
-  return await_boot(found.record, found.machine, in(boot_time));
+  if (!runs(cgroups, name, machine)) CLOUDOS_TRY_WITH(boot(found.record, found.machine), "starting " + machine);
+  return await_boot(found.record, found.machine, in(boot_time(found.record)));
 }
 
 Status partition(const std::string& name, const std::string& machine) {

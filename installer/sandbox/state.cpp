@@ -49,8 +49,13 @@ std::string encode(const Record& record) {
                         {"cpus", machine.size.cpus},
                         {"memory", machine.size.memory.count},
                         {"disk", machine.size.disk.count}});
-  const json all = {{"version", version},        {"name", record.name},   {"kind", record.kind == Kind::vm ? "vm" : "container"},
-                    {"release", record.release}, {"shell", record.shell}, {"subnet", record.subnet.prefix},
+  const json all = {{"version", version},
+                    {"name", record.name},
+                    {"kind", record.kind == Kind::vm ? "vm" : "container"},
+                    {"release", record.release},
+                    {"shell", record.shell},
+                    {"subnet", record.subnet.prefix},
+                    {"accelerator", record.accelerator},
                     {"machines", machines}};
   return all.dump(2) + "\n";
 }
@@ -65,7 +70,8 @@ Result<Record> decode(std::string_view text) {
                   .release = all.at("release").get<std::string>(),
                   .shell = all.at("shell").get<std::string>(),
                   .subnet = {.prefix = all.at("subnet").get<std::string>()},
-                  .machines = {}};
+                  .machines = {},
+                  .accelerator = all.value("accelerator", std::string{})};
     for (const auto& machine : all.at("machines"))
       record.machines.push_back({.name = machine.at("name").get<std::string>(),
                                  .address = machine.at("address").get<std::string>(),

@@ -23,6 +23,7 @@ struct Record {
   std::string release, shell;
   Subnet subnet;
   std::vector<MachineRecord> machines;
+  std::string accelerator = {};  // of VMs: "kvm" or "tcg"; empty before the first boot
 };
 
 // JSON, version 1. Errors of decode: input.
