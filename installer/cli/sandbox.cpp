@@ -172,13 +172,15 @@ void add_ssh(CLI::App& parent, const std::shared_ptr<Options>& options, Context&
   auto* sub = command(parent, options, "ssh", "Open a shell on a machine, or run a command there");
   sub->add_option("--user", options->user, "root or ops")->capture_default_str();
   sub->add_option("machine", options->machine, "Its name or address")->required();
-  sub->add_option("command", options->command, "What to run");
-  // All that comes after the machine's name is the command's, flags too.
-  sub->prefix_command()->fallthrough(false);
+  // The first word that is no flag of ssh's own and all that follows it is the command, as it stands: a word that fits nothing
+  // ends the parse of a prefix command. So "command" is there for the help and to keep "--" here, and takes no word itself.
+  sub->prefix_command()->fallthrough(false)->validate_positionals();
+  const CLI::Validator none([](const std::string&) { return std::string("left as it stands"); }, "", "as it stands");
+  sub->add_option("command", options->command, "What to run")->check(none);
   sub->footer("Example: cloudos sandbox ssh --name dev master-1 systemctl status --no-pager");
   sub->callback([sub, options, &context] {
-    const auto rest = sub->remaining();  // from the first word on that looks like a flag
-    options->command.insert(options->command.end(), rest.begin(), rest.end());
+    options->command = sub->remaining();
+    if (!options->command.empty() && options->command.front() == "--") options->command.erase(options->command.begin());
     context.work = [options] { return ssh(*options); };
   });
 }
