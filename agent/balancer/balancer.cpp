@@ -106,9 +106,17 @@ struct Balancer::State {
 
   State(os::Fd l, const Timing& t, Log& g) : listener(std::move(l)), timing(t), log(g) {}
 
-  void watch(int fd, std::uint32_t events, bool added) const {
+  void watch(int fd, std::uint32_t events) const {
     epoll_event event{.events = events, .data = {.fd = fd}};
-    epoll_ctl(epoll.get(), added ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event);
+    epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event);
+  }
+
+  // epoll tells of a hang-up whether asked or not, and again and again until the descriptor goes. One that is waited for in
+  // neither direction (the other side does not take what was read) is therefore taken out until it is.
+  void rewatch(int fd, std::uint32_t events) const {
+    epoll_event event{.events = events, .data = {.fd = fd}};
+    if (events == 0) epoll_ctl(epoll.get(), EPOLL_CTL_DEL, fd, nullptr);
+    else if (epoll_ctl(epoll.get(), EPOLL_CTL_MOD, fd, &event) != 0 && errno == ENOENT) epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event);
   }
 
   Target* find(const Master& master) {
@@ -186,7 +194,7 @@ struct Balancer::State {
     flow->connect_by = Clock::now() + timing.connect;
     flow->upstream = std::move(fd);
     by_fd[flow->upstream.get()] = flow;
-    watch(flow->upstream.get(), EPOLLOUT, true);
+    watch(flow->upstream.get(), EPOLLOUT);
     return true;
   }
 
@@ -208,7 +216,7 @@ struct Balancer::State {
       auto flow = std::make_shared<Flow>();
       flow->client = std::move(client);
       by_fd[flow->client.get()] = flow;
-      watch(flow->client.get(), 0, true);
+      watch(flow->client.get(), 0);
       dial_next(flow);
     }
   }
@@ -239,8 +247,8 @@ struct Balancer::State {
       if (writes.backlog()) wanted |= EPOLLOUT;
       return wanted;
     };
-    watch(flow.client.get(), events(flow.up, flow.down), false);
-    watch(flow.upstream.get(), events(flow.down, flow.up), false);
+    rewatch(flow.client.get(), events(flow.up, flow.down));
+    rewatch(flow.upstream.get(), events(flow.down, flow.up));
   }
 
   // Moves what can be moved. False: the connection broke, errno says how.
@@ -329,7 +337,7 @@ Result<Balancer> Balancer::make(os::Fd listener, const std::vector<Master>& mast
   auto state = std::make_unique<State>(std::move(listener), timing, log);
   state->epoll = os::Fd(epoll_create1(EPOLL_CLOEXEC));
   if (!state->epoll) return fail_errno("epoll_create1", errno);
-  state->watch(state->listener.get(), EPOLLIN, true);
+  state->watch(state->listener.get(), EPOLLIN);
   Balancer balancer(std::move(state));
   balancer.set_masters(masters);
   return balancer;
@@ -347,7 +355,7 @@ void Balancer::set_masters(const std::vector<Master>& masters) {
 }
 
 Status Balancer::serve(int wake, const std::function<bool()>& on_wake) {
-  state_->watch(wake, EPOLLIN, true);
+  state_->watch(wake, EPOLLIN);
   std::array<epoll_event, 64> events{};
   for (;;) {
     const int n = epoll_wait(state_->epoll.get(), events.data(), events.size(), state_->patience());

@@ -9,6 +9,7 @@
 #include <array>
 #include <atomic>
 #include <catch2/catch_test_macros.hpp>
+#include <ctime>
 #include <functional>
 #include <mutex>
 #include <set>
@@ -95,8 +96,13 @@ class Greeter {
 // A balancer at work in a thread of its own.
 class Running {
  public:
-  explicit Running(const std::vector<Master>& masters) : wake_(eventfd(0, EFD_CLOEXEC)) {
+  // `buffer`: the most bytes that the kernel keeps for a client that does not read; 0: as it likes.
+  explicit Running(const std::vector<Master>& masters, int buffer = 0) : wake_(eventfd(0, EFD_CLOEXEC)) {
     os::Fd listener = listen_on("127.0.0.1", 0);
+    if (buffer > 0) {
+      setsockopt(listener.get(), SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+      setsockopt(listener.get(), SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
+    }
     fcntl(listener.get(), F_SETFL, O_NONBLOCK);
     port_ = port_of(listener);
     auto made = Balancer::make(std::move(listener), masters,
@@ -146,8 +152,9 @@ class Running {
   std::thread thread_;
 };
 
-os::Fd dial(std::uint16_t port) {
+os::Fd dial(std::uint16_t port, int buffer = 0) {
   os::Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (buffer > 0) setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
   sockaddr_in at{.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
   REQUIRE(connect(fd.get(), reinterpret_cast<sockaddr*>(&at), sizeof at) == 0);
   const timeval patience{.tv_sec = 10, .tv_usec = 0};
@@ -287,4 +294,30 @@ TEST_CASE("the list of masters is read strictly") {
     REQUIRE_FALSE(masters);
     CHECK(masters.error().kind == ErrorKind::input);
   }
+}
+
+TEST_CASE("a client that does not read costs no time while it waits, and still gets every byte") {
+  const std::string much(90'000, 'x');
+  const auto listener = listen_on("127.0.0.1", 0);
+  std::thread master([&] {
+    const os::Fd fd(accept(listener.get(), nullptr, nullptr));
+    char byte = 0;
+    while (::read(fd.get(), &byte, 1) > 0) continue;
+    for (std::size_t sent = 0; sent < much.size();) {
+      const auto n = ::write(fd.get(), much.data() + sent, much.size() - sent);
+      if (n <= 0) break;
+      sent += static_cast<std::size_t>(n);
+    }
+  });
+  const Running running({{.address = "127.0.0.1", .port = port_of(listener)}}, 8192);
+  const auto client = dial(running.port(), 8192);
+  // The client has said all it had to say: both directions of the master's connection are then shut down.
+  shutdown(client.get(), SHUT_WR);
+  std::this_thread::sleep_for(Milliseconds(300));
+  const auto before = std::clock();
+  std::this_thread::sleep_for(Milliseconds(500));
+  const auto used = static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC;
+  CHECK(used < 0.02);
+  CHECK(take(client, much.size()) == much);
+  master.join();
 }
