@@ -95,9 +95,16 @@ Status walk(const ByteSource& in, const Visit& visit, const Check& check) {
     const Entry entry = entry_of(e);
     last = entry.path;
     CLOUDOS_TRY(check(entry));
+    std::uint64_t given = 0;
     const ByteSource content = [&](std::span<std::byte> room) -> Result<std::size_t> {
       const auto n = archive_read_data(a, room.data(), room.size());
       if (n < 0) return input.failure(a, std::format("archive entry '{}'", sanitise(entry.path)));
+      given += static_cast<std::uint64_t>(n);
+      // A sparse file's map need not cover the size that its header tells.
+      const bool ended = n == 0 && !room.empty();
+      if (entry.kind == Entry::Kind::file && (given > entry.size.count || (ended && given < entry.size.count)))
+        return fail(ErrorKind::input, std::format("archive entry '{}' does not have the {} bytes that its header tells",
+                                                  sanitise(entry.path), entry.size.count));
       return static_cast<std::size_t>(n);
     };
     CLOUDOS_TRY(visit(entry, content));

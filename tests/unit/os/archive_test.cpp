@@ -253,6 +253,15 @@ TEST_CASE("A stream cut off anywhere is an error, and extraction leaves nothing 
   }
 }
 
+TEST_CASE("A sparse file whose map does not cover its size is an error, not a shorter file") {
+  const auto tar = os::read(CLOUDOS_SOURCE_DIR "/tests/fuzz/corpus/tar/pax-sparse.tar");
+  REQUIRE(tar);
+  const TemporaryFolder folder;
+  const auto status = os::extract(bytes_of(*tar), folder / "to");
+  REQUIRE_FALSE(status);
+  CHECK_THAT(status.error().message, ContainsSubstring("does not have the 4096 bytes"));
+}
+
 TEST_CASE("Errors of the stream and of the visitor come through as they are") {
   const auto tar = tar_of({{.path = "file", .size = 300_KiB}});
   const ByteSource broken = [source = bytes_of(tar.substr(0, 200'000))](std::span<std::byte> room) mutable -> Result<std::size_t> {
