@@ -40,6 +40,20 @@ Result<std::string> check_signature(const Opening& opening, const OpenOptions& o
   return comment;
 }
 
+// The order of the offsets made the layout; their values must be the ones that it amounts to.
+Status check_offsets(const model::BundleIndex& index, const Layout& layout) {
+  auto expected = index;
+  std::vector<Digest> order;
+  for (const auto& place : layout.blobs) order.push_back(place.digest);
+  CLOUDOS_TRY(place_blobs(order, expected));
+  for (const auto& [hex, blob] : index.blobs) {
+    const auto right = expected.blobs.at(hex).offset;
+    if (blob.offset != right)
+      return fail(ErrorKind::trust, std::format("bundle.json says that blob {} is at {}, it is at {}", hex, blob.offset, right));
+  }
+  return {};
+}
+
 // One blob from some place on, a checked chunk at a time.
 class BlobReader {
  public:
@@ -80,21 +94,6 @@ class BlobReader {
   std::vector<std::byte> held_ = {};
 };
 
-Status verify_blob(const Bundle& bundle, const Digest& digest, const std::function<void(std::size_t)>& done) {
-  CLOUDOS_ASSIGN(const auto source, bundle.blob(digest));
-  os::Sha256 sum;
-  std::vector<std::byte> buffer(1U << 20);
-  while (true) {
-    CLOUDOS_ASSIGN(const auto n, source(buffer));
-    if (n == 0) break;
-    sum.update(std::span(buffer).first(n));
-    done(n);
-  }
-  if (sum.finish() == digest) return {};
-  return fail(ErrorKind::trust, std::format("blob {} is not what its name says, though its chunks are as signed", digest.oci()),
-              "the bundle was built wrongly: build it again");
-}
-
 }  // namespace
 
 Bundle::Bundle(std::shared_ptr<const State> state) : state_(std::move(state)) {}
@@ -114,13 +113,8 @@ Result<Bundle> Bundle::open(const std::filesystem::path& file, const OpenOptions
     state->digest = os::sha256(opening.json);
     CLOUDOS_ASSIGN(const auto layout, layout_of(opening.json, opening.minisig, state->index));
     CLOUDOS_TRY(check_layout(state->fd.get(), layout));
-    const auto base =
-        layout.fixed.size() < 2 ? 0 : layout.blobs.front().at - state->index.blobs.at(layout.blobs.front().digest.hex()).offset;
-    for (const auto& place : layout.blobs) {
-      if (state->index.blobs.at(place.digest.hex()).offset + base != place.at)
-        return fail(ErrorKind::trust, std::format("bundle.json gives blob {} a wrong offset", place.digest.oci()));
-      state->places.emplace(place.digest, place);
-    }
+    CLOUDOS_TRY(check_offsets(state->index, layout));
+    for (const auto& place : layout.blobs) state->places.emplace(place.digest, place);
     return {};
   }();
   CLOUDOS_TRY_WITH(checked, std::format("opening the bundle {}", file.string()));
@@ -151,19 +145,6 @@ Result<std::string> Bundle::read(const Digest& digest, std::size_t limit) const 
     if (n == 0) return out;
     CLOUDOS_TRY(sink(std::span(buffer).first(n)));
   }
-}
-
-Status verify_all(const Bundle& bundle, const std::function<void(Bytes done, Bytes total)>& progress) {
-  Bytes total, done;
-  for (const auto& [hex, blob] : bundle.index().blobs) total += blob.size;
-  for (const auto& [hex, blob] : bundle.index().blobs) {
-    CLOUDOS_ASSIGN(const auto digest, Digest::parse(hex));
-    CLOUDOS_TRY(verify_blob(bundle, digest, [&](std::size_t n) {
-      done += Bytes{n};
-      if (progress) progress(done, total);
-    }));
-  }
-  return {};
 }
 
 }  // namespace cloudos::images

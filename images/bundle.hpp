@@ -46,7 +46,9 @@ class Bundle {
   std::shared_ptr<const State> state_;
 };
 
-// Checks every byte of a bundle. `progress` is told the bytes done and in all.
+// Checks every byte of a bundle, that its compressed files expand to what they are to be installed as, and that the images'
+// manifests name what the index says. `progress` is told the bytes done and in all. Errors: trust (names the blob, file or
+// image), io.
 [[nodiscard]] Status verify_all(const Bundle& bundle, const std::function<void(Bytes done, Bytes total)>& progress = {});
 
 }  // namespace cloudos::images

@@ -23,7 +23,7 @@ class RecipeReader {
     Fields f(root, "", mistakes_);
     if (f.number("schema", 0, 1, 1) != 1) f.mistake("schema", "this program reads schema = 1");
     read_head(f);
-    for (const auto& [name, value] : f.text_map("variables")) variables_.emplace(name, value);
+    read_variables(f);
     for (const auto& [name, table] : f.named_tables("go")) recipe_.go.emplace(name, read_go(name, *table));
     for (const auto& [name, table] : f.named_tables("deb")) recipe_.deb.emplace(name, read_deb(name, *table));
     for (const auto& [name, table] : f.named_tables("layer")) {
@@ -48,6 +48,14 @@ class RecipeReader {
     recipe_.created = f.text("created");
     recipe_.min_installer = f.text("min_installer");
     recipe_.level = static_cast<int>(f.number("zstd_level", recipe_.level, 1, 19));
+  }
+
+  // What is given replaces what the recipe says; it may not be about something else.
+  void read_variables(Fields& f) {
+    const auto own = f.text_map("variables");
+    for (const auto& name : std::views::keys(variables_))
+      if (!own.contains(name)) unknown(f, "variables", "variable", name, std::views::keys(own));
+    variables_.insert(own.begin(), own.end());
   }
 
   GoSource read_go(const std::string& name, const toml::table& table) {
