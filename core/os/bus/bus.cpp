@@ -281,6 +281,14 @@ Status Systemd::reset_failed(const std::string& unit) { return state_->settle("R
 
 namespace {
 
+// systemd replaces $NAME and ${NAME} in a command's arguments, in a transient unit's too; "$$" stands for the character
+// (systemd.service(5), "Command lines").
+std::vector<std::string> without_expansion(std::vector<std::string> words) {
+  for (auto& word : words)
+    for (std::size_t at = 0; (at = word.find('$', at)) != std::string::npos; at += 2) word.insert(at, 1, '$');
+  return words;
+}
+
 // Fills in a message, remembering the first failure: sd-bus reports each append by a negative errno.
 class Properties {
  public:
@@ -313,7 +321,7 @@ class Properties {
     open(SD_BUS_TYPE_ARRAY, "(sasb)");
     open(SD_BUS_TYPE_STRUCT, "sasb");
     text(command.words[0].c_str());
-    texts(command.words);
+    texts(without_expansion(command.words));
     keep(sd_bus_message_append(message_, "b", 0));
     for (int i = 0; i < 4; ++i) close();
   }
