@@ -62,7 +62,8 @@ Result<std::optional<Secret>> asked(bool wanted, const std::string& what, const 
 
 }  // namespace
 
-Result<driver::Connect> connector(const ConnectionFlags& flags, const config::Loaded& loaded, Terminal& terminal, Log& log) {
+Result<driver::Connect> connector(const ConnectionFlags& flags, const config::Loaded& loaded, Terminal& terminal, Log& log,
+                                  Milliseconds patience) {
   auto password = loaded.password;
   auto sudo = loaded.sudo_password;
   if (!password) { CLOUDOS_ASSIGN(password, asked(flags.ask_password, "login password", "--password-file", terminal)); }
@@ -71,7 +72,8 @@ Result<driver::Connect> connector(const ConnectionFlags& flags, const config::Lo
                       .known_hosts_file = flags.known_hosts,
                       .ssh_config_file = flags.ssh_config,
                       .password = std::move(password),
-                      .sudo_password = std::move(sudo)};
+                      .sudo_password = std::move(sudo),
+                      .connect_timeout = patience};
   return [common = std::move(common), &terminal, &log](const model::MachineConfig& machine) {
     auto options = common;
     options.host = machine.host;

@@ -19,7 +19,11 @@ fs::path saved_clusters() {
 }
 
 Status save_cluster(const config::Loaded& loaded) {
-  return os::write_atomic(saved_clusters() / (loaded.config.name + ".toml"), config::print(loaded), 0600);
+  auto kept = loaded;
+  std::error_code ignored;
+  for (auto& machine : kept.config.machines)
+    if (!machine.key.empty()) machine.key = fs::absolute(machine.key, ignored).string();
+  return os::write_atomic(saved_clusters() / (kept.config.name + ".toml"), config::print(kept), 0600);
 }
 
 void forget_cluster(const std::string& name) {

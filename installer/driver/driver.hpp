@@ -122,13 +122,20 @@ struct Outcome {
 // Makes the secrets that a plan names, in memory only. Errors: failed (a name that nobody knows).
 [[nodiscard]] Result<std::map<std::string, Secret>> make_secrets(const std::vector<std::string>& names);
 
-// Takes everything back on one machine: the journal in reverse, the agent's folder last. Residue comes as findings.
+// How taking everything back went on one machine: the journal in reverse, the agent's folder last.
 struct Undone {
   MachineId machine;
-  std::vector<std::string> residue;
+  std::string node;  // the name it had in the cluster, "" when it was in none
+  bool nothing_here = false;
+  std::vector<std::string> residue;  // what is left, in words
   std::optional<Error> error;
+  [[nodiscard]] bool clean() const { return !error && residue.empty(); }
 };
-[[nodiscard]] std::vector<Undone> undo_all(Survey& survey, const Setting& setting);
+// Nodes side by side, then masters: all at once when the whole cluster goes, else one after the other, so that etcd keeps
+// its quorum.
+[[nodiscard]] std::vector<Undone> undo_all(Survey& survey, bool whole_cluster, const Setting& setting);
+// Tells a cluster, over one of its masters, that these nodes are gone and what is wanted from now on.
+[[nodiscard]] Status forget_nodes(const std::vector<std::string>& nodes, const model::ClusterConfig& remaining, const Setting& setting);
 
 // The first answer, in the config's order, of `cloudos-agent WORDS…` on a master; all masters are asked side by side.
 // Errors: that of the masters, with what each said.
