@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <format>
+#include <limits>
 
 #include "core/base/text.hpp"
 #include "installer/config/reader.hpp"
@@ -152,20 +153,7 @@ void read_ssh(TableReader& root, Draft& draft, Located& findings) {
   draft.sudo_password_file = ssh.text("sudo_password_file");
 }
 
-}  // namespace
-
-Draft read_document(std::string_view text, std::string_view name, Findings& findings) {
-  Located located{std::string(name)};
-  Draft draft;
-  const auto parsed = toml::parse(text, name);
-  if (!parsed) {
-    const auto& error = parsed.error();
-    located.add(error.source().begin, "", "not-toml", sanitise(error.description()),
-                "correct the line; TOML is described at https://toml.io");
-    located.drain_into(findings);
-    return draft;
-  }
-  TableReader root(parsed.table(), "", located);
+void read_root(TableReader& root, Draft& draft, Located& findings) {
   root.only(root_keys);
   if (const auto schema = root.integer("schema", 1, std::numeric_limits<std::int64_t>::max());
       schema && schema->value > model::ClusterConfig::schema)
@@ -177,8 +165,44 @@ Draft read_document(std::string_view text, std::string_view name, Findings& find
   draft.pod_cidr = root.text("pod_cidr");
   draft.service_cidr = root.text("service_cidr");
   draft.dns_domain = root.text("dns_domain");
-  read_ssh(root, draft, located);
-  read_machines(root, draft, located);
+  read_ssh(root, draft, findings);
+  read_machines(root, draft, findings);
+}
+
+// TOML allows no control character but tab and line ends. toml++ 3.4 asserts on some of them where a key is expected, so
+// they never reach it.
+bool refuse_control_characters(std::string_view text, Located& findings) {
+  toml::source_position at{.line = 1, .column = 1};
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte < 0x20 && c != '\t' && c != '\n' && c != '\r') || byte == 0x7F) {
+      findings.add(at, "", "not-toml", std::format("found the control character 0x{:02x}", byte),
+                   "a cluster.toml is a text file: leave it out");
+      return true;
+    }
+    at = c == '\n' ? toml::source_position{.line = at.line + 1, .column = 1}
+                   : toml::source_position{.line = at.line, .column = at.column + 1};
+  }
+  return false;
+}
+
+}  // namespace
+
+Draft read_document(std::string_view text, std::string_view name, Findings& findings) {
+  Located located{std::string(name)};
+  Draft draft;
+  if (refuse_control_characters(text, located)) {
+    located.drain_into(findings);
+    return draft;
+  }
+  try {
+    const auto document = toml::parse(text, name);
+    TableReader root(document, "", located);
+    read_root(root, draft, located);
+  } catch (const toml::parse_error& error) {
+    located.add(error.source().begin, "", "not-toml", sanitise(error.description()),
+                "correct the line; TOML is described at https://toml.io");
+  }
   located.drain_into(findings);
   return draft;
 }

@@ -202,10 +202,13 @@ TEST_CASE("all findings come at once, in the order of the file") {
 TEST_CASE("what is not TOML is one finding with line and column: duplicate keys, NUL, invalid UTF-8, deep nesting") {
   CHECK(only("name = \"a\"\nname = \"b\"\n").code == "not-toml");
   CHECK(only("name = \"a\"\nname = \"b\"\n").where.starts_with("cluster.toml:2:"));
-  CHECK(only(std::string_view("name = \"a\0b\"\n", 13)).code == "not-toml");
+  CHECK(only(std::string_view("\nname = \"a\0b\"\n", 14)).where == "cluster.toml:2:10");
+  CHECK(only(std::string_view("[[[[\0", 5)).code == "not-toml");
   CHECK(only("name = \"\xff\xfe\"\n").where.starts_with("cluster.toml:1:"));
   CHECK(only("name = " + std::string(10'000, '[')).code == "not-toml");
   CHECK(only("name = \"a").code == "not-toml");
+  CHECK(only("[[[a").where == "cluster.toml:1:3");
+  CHECK(only("ma-\xca\x96 = 1").code == "not-toml");
 }
 
 TEST_CASE("a newer schema is refused, and a schema that is none") {
