@@ -16,7 +16,7 @@ struct Port {
   bool masters_only;
 };
 // https://kubernetes.io/docs/reference/networking/ports-and-protocols/, the kubelet's and kube-proxy's local ones, ours.
-constexpr std::array<Port, 13> ports = {{{"tcp", 6443, "kube-apiserver", true},
+constexpr std::array<Port, 12> ports = {{{"tcp", 6443, "kube-apiserver", true},
                                          {"tcp", 2379, "etcd", true},
                                          {"tcp", 2380, "etcd", true},
                                          {"tcp", 2381, "etcd", true},
@@ -27,7 +27,6 @@ constexpr std::array<Port, 13> ports = {{{"tcp", 6443, "kube-apiserver", true},
                                          {"tcp", 10249, "kube-proxy", false},
                                          {"tcp", 10256, "kube-proxy", false},
                                          {"tcp", 7443, "the API balancer", false},
-                                         {"tcp", 8081, "flannel", false},
                                          {"udp", 8472, "flannel", false}}};
 
 // Processes that an install which was cut off has left; the kernel keeps 15 characters of a name (proc(5), comm).
