@@ -64,7 +64,8 @@ class Attempt {
     return fail(
         ErrorKind::auth,
         std::format("{} accepts none of our credentials; tried: {}", session_.peer(), tried_.empty() ? "nothing" : join(tried_, ", ")),
-        std::format("the machine takes {}; give a key with --key, load one into ssh-agent, or give a password",
+        std::format("the machine takes {}; give a key with --key, load one into ssh-agent, or give a password with --ask-password or "
+                    "--password-file",
                     sanitise(join(methods_, ", "))));
   }
 

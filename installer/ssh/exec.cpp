@@ -137,7 +137,7 @@ Status Exec::answer_sudo() {
   const auto who = session_.peer();
   if (passwords_ > 0)
     return fail(ErrorKind::auth, std::format("sudo on {} did not accept the password", who),
-                "check the sudo password; it is the login password unless another one is given");
+                "give the right one with --ask-sudo-password or --sudo-password-file; without them it is the login password");
   CLOUDOS_ASSIGN(const Secret password, sudo_password_());
   const auto text = password.reveal();
   if (text.size() + 1 > out_buffer_.size() || text.contains('\n'))
@@ -165,7 +165,7 @@ Status Exec::started_or_why() {
                 "install util-linux's script there, or add a line `Defaults:USER !requiretty` for the login user with visudo");
   if (passwords_ > 0 && said.contains("incorrect password"))
     return fail(ErrorKind::auth, std::format("sudo on {} did not accept the password", who),
-                "check the sudo password; it is the login password unless another one is given");
+                "give the right one with --ask-sudo-password or --sudo-password-file; without them it is the login password");
   if (said.contains("sudo") && said.contains("not found"))
     return fail(ErrorKind::auth, std::format("{} is not root and the machine has no sudo", who),
                 "log in as root, or install sudo on that machine");

@@ -46,7 +46,7 @@ class Remote final : public Transport {
     if (!sudo_password_ && prompts_.secret) sudo_password_ = prompts_.secret(std::format("sudo password of {}", peer_));
     if (sudo_password_) return *sudo_password_;
     return fail(ErrorKind::auth, std::format("sudo on {} wants a password and none was given", peer_),
-                "run it on a terminal to be asked, give a sudo password, or allow the login user NOPASSWD in sudoers");
+                "give it with --ask-sudo-password or --sudo-password-file, or allow the login user NOPASSWD in sudoers");
   }
 
   Root root_;

@@ -1,4 +1,6 @@
 // Whether the machine that answers is the one the operator means.
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <catch2/catch_test_macros.hpp>
@@ -7,6 +9,7 @@
 #include <thread>
 
 #include "core/base/text.hpp"
+#include "core/os/file/file.hpp"
 #include "installer/ssh/known_hosts.hpp"
 #include "sshd.hpp"
 
@@ -155,6 +158,22 @@ TEST_CASE("an unknown host key is refused, shown, asked for, or accepted and wri
     }
     CHECK(read(options.known_hosts_file) == "# no newline\n" + name_of(sshd) + " " + sshd.host_key("ed25519") + "\n");
   }
+}
+
+TEST_CASE("who writes known_hosts waits for whoever else does") {
+  const Folder folder;
+  const auto file = folder / "known_hosts";
+  write(file, "");
+  os::Fd other(::open(file.c_str(), O_RDWR | O_CLOEXEC));
+  REQUIRE(::flock(other.get(), LOCK_EX) == 0);
+  Status status;
+  std::jthread writer([&] { status = ssh::remember(file, "a", "ssh-rsa", std::string("\0\0\0\x07ssh-rsa", 11)); });
+  std::this_thread::sleep_for(Milliseconds{200});
+  CHECK(read(file).empty());
+  other.reset();
+  writer.join();
+  CHECK(status);
+  CHECK(read(file) == "a ssh-rsa AAAAB3NzaC1yc2E=\n");
 }
 
 TEST_CASE("a pinned key of any type wins over known_hosts") {

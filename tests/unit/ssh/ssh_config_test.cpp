@@ -1,6 +1,7 @@
 // What ~/.ssh/config says about a machine, and the ways that lead over others.
 #include <catch2/catch_test_macros.hpp>
 #include <format>
+#include <thread>
 
 #include "installer/ssh/pattern.hpp"
 #include "installer/ssh/ssh_config.hpp"
@@ -133,6 +134,20 @@ TEST_CASE("a machine behind jump hosts is reached, each host key checked on the 
     REQUIRE(ran);
     CHECK(ran->out == std::string(3 << 20, 'x'));
     CHECK(jump.log().contains("Accepted publickey"));
+  }
+  SECTION("with a slow reader at this end") {
+    config(jump, "jump");
+    NullLog log;
+    auto transport = ssh::connect(options, {}, log);
+    REQUIRE(transport);
+    std::string out;
+    ssh::Streams streams{.out = [&](std::span<const std::byte> bytes) -> Status {
+      std::this_thread::sleep_for(Milliseconds{1});
+      out.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+      return {};
+    }};
+    REQUIRE((*transport)->run({"seq", "1000000"}, std::move(streams), in(Milliseconds{60'000})));
+    CHECK(out == must_run({"seq", "1000000"}));
   }
   SECTION("over two") {
     config(jump, "outer,jump");

@@ -91,6 +91,7 @@ echo "We trust you have received the usual lecture from the local System Adminis
 for try in 1 2 3; do
   printf %s "$prompt" >&2
   IFS= read -r given || {{ echo >&2; echo "sudo: no password was provided" >&2; exit 1; }}
+  echo try >> "$HOME/tries"
   [ "$given" = '{}' ] && exec "$@"
   echo "Sorry, try again." >&2
 done

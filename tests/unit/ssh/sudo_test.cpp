@@ -81,13 +81,13 @@ TEST_CASE("what sudo refuses is one clear auth error") {
     std::string message, hint;
   };
   const auto c = GENERATE(values<Case>({
-      {with_sudo("right").sudo, Secret{"wrong"}, "did not accept the password", "check the sudo password"},
+      {with_sudo("right").sudo, Secret{"wrong"}, "did not accept the password", "--ask-sudo-password"},
       {with_sudo("right").sudo, std::nullopt, "wants a password and none was given", "NOPASSWD"},
       {"#!/bin/sh\necho 'sudo: sorry, you must have a tty to run sudo' >&2\nexit 1\n", Secret{"x"}, "insists on a terminal", "!requiretty"},
       {"#!/bin/sh\nprintf %s \"$3\" >&2; read -r x\necho 'ops is not in the sudoers file.' >&2\nexit 1\n", Secret{"x"},
        "may not become root", "sudoers"},
       {"#!/bin/sh\nprintf %s \"$3\" >&2; read -r x\necho 'sudo: 1 incorrect password attempt' >&2\nexit 1\n", Secret{"x"},
-       "did not accept the password", "check"},
+       "did not accept the password", "--ask-sudo-password"},
   }));
   const Sshd sshd({.sudo = c.sudo});
   const auto ran = as_ops(sshd, c.password);
@@ -98,6 +98,12 @@ TEST_CASE("what sudo refuses is one clear auth error") {
   CHECK(ran.error().message.contains("ops@127.0.0.1"));
   CHECK(ran.error().hint.contains(c.hint));
   CHECK_FALSE(ran.error().text().contains("cloudos-sudo-"));
+}
+
+TEST_CASE("a wrong sudo password is given once, so that no account is locked by us") {
+  const Sshd sshd(with_sudo("right"));
+  CHECK_FALSE(as_ops(sshd, Secret{"wrong"}));
+  CHECK(read(sshd.home() / "tries") == "try\n");
 }
 
 TEST_CASE("a sudo that insists on a terminal gets one, and the streams stay as they were") {
