@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <chrono>
@@ -175,7 +176,7 @@ TEST_CASE("Removing a tree stops at a mount in it, also at one of the same files
     return !status && status.error().message.contains("mount point") && fs::exists(folder / "volume/data") ? 0 : 1;
   });
   if (result == 99) SKIP("mounting needs root");
-  CHECK(result == 0);
+  REQUIRE(result == 0);
   CHECK(*os::read(folder / "volume/data") == "precious");
 }
 
@@ -213,6 +214,29 @@ TEST_CASE("A lock whose file was removed keeps nobody out of the new one, and no
   const auto first = os::Lock::try_take(folder / "lock", "new");
   REQUIRE(first);
   CHECK_FALSE(os::Lock::try_take(folder / "lock", "third"));
+}
+
+TEST_CASE("A lock whose file is removed before it is released still lets in one at a time") {
+  const TemporaryFolder folder;
+  std::atomic<int> inside = 0;
+  std::atomic<int> most = 0;
+  const auto work = [&] {
+    for (int taken = 0; taken < 1000;) {
+      const auto lock = os::Lock::try_take(folder / "lock", "worker");
+      if (!lock) continue;
+      ++taken;
+      const int now = ++inside;
+      if (now > most) most = now;
+      std::this_thread::sleep_for(100us);
+      // Inside ends here: once the name is gone, the next one may take a new file of that name.
+      --inside;
+      fs::remove(folder / "lock");
+    }
+  };
+  std::vector<std::jthread> workers;
+  for (int i = 0; i < 3; ++i) workers.emplace_back(work);
+  workers.clear();
+  CHECK(most == 1);
 }
 
 TEST_CASE("Space is told in bytes and inodes") {

@@ -102,6 +102,13 @@ TEST_CASE("A command that ignores SIGTERM is killed two seconds after its deadli
   CHECK(taken < 10s);
 }
 
+TEST_CASE("What a command leaves behind at its deadline is killed even when it ignores SIGTERM") {
+  std::string pid;
+  const auto exit = os::run(shell("(trap '' TERM; exec sleep 300) & echo $!; wait"), {.stdout_sink = into(pid), .deadline = in(300ms)});
+  REQUIRE_FALSE(exit);
+  CHECK(is_over(std::string(trim(pid))));
+}
+
 TEST_CASE("A command gets the time to clean up after its deadline") {
   const auto out = os::capture(shell("trap 'echo tidy >&2; exit 0' TERM; echo ready >&2; sleep 60 & wait"), {.deadline = in(500ms)});
   REQUIRE_FALSE(out);
