@@ -170,6 +170,9 @@ void check_machines(const std::vector<Placed>& machines, const model::ClusterCon
   check_unique(machines, "duplicate-machine", "machine", [](const auto& m) { return m.id.value; }, findings);
   check_unique(machines, "duplicate-hostname", "hostname", [](const auto& m) { return m.hostname; }, findings);
   check_unique(machines, "duplicate-address", "address", [](const auto& m) { return m.address; }, findings);
+}
+
+void check_masters(const std::vector<Placed>& machines, Findings& findings) {
   const auto masters = std::ranges::count(machines, Role::master, [](const Placed& p) { return p.machine.role; });
   if (masters == 0)
     error(findings, "no-masters", "--masters", machines.empty() ? "no machines are given" : "no machine is a master",

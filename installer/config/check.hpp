@@ -14,5 +14,7 @@ struct Placed {
 void check_networks(const Draft& merged, const model::ClusterConfig& config, Findings& findings);
 void check_names(const Draft& merged, Findings& findings);
 void check_machines(const std::vector<Placed>& machines, const model::ClusterConfig& config, Findings& findings);
+// How many masters there are; only of a list that could be read whole.
+void check_masters(const std::vector<Placed>& machines, Findings& findings);
 
 }  // namespace cloudos::config

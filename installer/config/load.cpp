@@ -186,7 +186,8 @@ model::Checked<Loaded> load(const Flags& flags) {
 
   check_names(merged, findings);
   check_networks(merged, config, findings);
-  if (lists_read || !machines.empty()) check_machines(machines, config, findings);
+  check_machines(machines, config, findings);
+  if (lists_read) check_masters(machines, findings);
   read_secrets(merged, from_flags, from_file, loaded, findings);
   note_origins(merged, machines, loaded);
   const bool broken = std::ranges::any_of(findings, [](const auto& f) { return f.severity == model::Finding::Severity::error; });

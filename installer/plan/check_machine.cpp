@@ -100,6 +100,11 @@ void check_features(const Member& m, Report& report) {
     report.error(m.id(), "no-ip-forward",
                  std::format("net.ipv4.ip_forward is {} and cannot be set: {}", sanitise(forward->second), reason(facts, "sysctl-write")),
                  "set it to 1 from outside, or make /proc/sys writable");
+  if (container(facts) && !facts.sysctls.contains("net.bridge.bridge-nf-call-iptables"))
+    report.warning(m.id(), "no-br-netfilter",
+                   "the kernel module br_netfilter is not loaded, and a container cannot load it: pods will not reach services that run on "
+                   "the same node",
+                   "load it on the host of this container (modprobe br_netfilter)");
   if (const auto unknown = facts.unknown.find("features"); unknown != facts.unknown.end())
     report.warning(m.id(), "features-unknown", std::format("what its kernel can do was not found out: {}", sanitise(unknown->second)),
                    "run `cloudos install` again when the machine is less busy");

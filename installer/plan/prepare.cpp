@@ -57,11 +57,11 @@ model::LoadImages load(const std::vector<const model::BundleImage*>& images, boo
 void StepList::add(std::string id, std::string what, std::string why, model::Action action) {
   steps_.push_back({StepId{std::move(id)}, std::move(what), std::move(why), std::move(action), {}});
 }
-void StepList::folder(const std::string& path, std::string what, unsigned mode) {
-  add("folder:" + path, std::move(what), "everything of ours in few places", model::Folder{path, mode});
+void StepList::folder(const std::string& path, std::string why, unsigned mode) {
+  add("folder:" + path, "folder " + path, std::move(why), model::Folder{path, mode});
 }
-void StepList::file(const std::string& path, std::string content, std::string what, std::string why, unsigned mode) {
-  add("file:" + path, std::move(what), std::move(why), model::WriteFile{path, mode, std::move(content)});
+void StepList::file(const std::string& path, std::string content, std::string_view what, std::string why, unsigned mode) {
+  add("file:" + path, std::format("{} ({})", what, path), std::move(why), model::WriteFile{path, mode, std::move(content)});
 }
 
 void add_machine_settings(const Member& member, StepList& steps) {
@@ -169,7 +169,7 @@ void add_kubelet(const Member& member, StepList& steps) {
 void add_images(const Input& input, const Member& member, StepList& steps) {
   const auto add = [&](std::string phase, std::vector<const model::BundleImage*> images, bool unpack, std::string why) {
     if (!images.empty())
-      steps.add("images:" + phase, std::format("{} images: {}", images.size(), phase), std::move(why), load(images, unpack));
+      steps.add("images:" + phase, std::format("images: {} ({})", phase, images.size()), std::move(why), load(images, unpack));
   };
   auto node = input.bundle.images("node");
   if (member.master()) {

@@ -8,8 +8,8 @@ namespace cloudos::plan {
 class StepList {
  public:
   void add(std::string id, std::string what, std::string why, model::Action action);
-  void folder(const std::string& path, std::string what, unsigned mode = 0755);
-  void file(const std::string& path, std::string content, std::string what, std::string why, unsigned mode = 0644);
+  void folder(const std::string& path, std::string why, unsigned mode = 0755);
+  void file(const std::string& path, std::string content, std::string_view what, std::string why, unsigned mode = 0644);
   [[nodiscard]] std::vector<model::Step> take() { return std::move(steps_); }
 
  private:

@@ -14,7 +14,7 @@ std::string print_stage(const model::Stage& stage) {
   std::string after;
   for (const auto& id : stage.after) after += (after.empty() ? ", after " : ", ") + id.value;
   std::string out = std::format("  {} ({}{})\n", stage.title, stage.id.value, after);
-  for (const auto& step : stage.steps) out += std::format("    {:<58} {}\n", step.what, step.why);
+  for (const auto& step : stage.steps) out += std::format("    {:<70} {}\n", step.what, step.why);
   return out;
 }
 

@@ -206,6 +206,14 @@ TEST_CASE("each kernel feature that pods need is asked for, with the reason why 
   CHECK(only(ground).code == "no-nft");
 }
 
+TEST_CASE("a container whose host lacks br_netfilter is told what will not work") {
+  Ground ground;
+  ground.facts(m2) = sample::contained(2);
+  CHECK(clean(ground));
+  ground.facts(m2).sysctls.erase("net.bridge.bridge-nf-call-iptables");
+  CHECK(only(ground).code == "no-br-netfilter");
+}
+
 TEST_CASE("what could not be tried is said, and not taken for missing") {
   Ground ground;
   ground.facts(m2).features.clear();

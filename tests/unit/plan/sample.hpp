@@ -103,6 +103,7 @@ inline model::HostFacts contained(unsigned n) {
   f.virtualisation = "systemd-nspawn";
   f.init.systemd_version = 252;
   f.cgroup = {1, {"cpu", "cpuset", "memory", "pids", "devices", "freezer"}, "cgroupfs"};
+  f.sysctls["net.bridge.bridge-nf-call-iptables"] = "1";
   f.features["oom-score-lower"] = {false, "Permission denied"};
   f.features["conntrack-write"] = {false, "Permission denied"};
   return f;
