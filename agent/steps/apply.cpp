@@ -153,7 +153,7 @@ Result<os::Lock> take_lock(Environment& env, const std::string& holder, Emitter&
 
 Result<bool> apply(const model::ApplyRequest& request, Environment& env, const EventSink& sink) {
   Emitter emitter(sink, request.stage);
-  emitter.emit(Kind::run_started, {}, request.stage.value);
+  emitter.emit(Kind::run_started, {}, "");  // the stage has a title; who asked knows it
   const auto result = [&] {
     std::optional<os::Lock> held;  // looking changes nothing, so it may be done beside another's work
     if (!request.check_only) {

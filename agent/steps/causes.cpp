@@ -9,6 +9,7 @@ namespace {
 struct Rule {
   std::array<std::string_view, 3> signs;  // any of them; "" matches nothing
   std::string_view cause, hint;
+  bool symptom = false;
 };
 
 // Root causes before their consequences: a full disk also makes etcd and the API server fail.
@@ -59,6 +60,9 @@ constexpr auto rules = std::to_array<Rule>({
     {{"etcdserver: unhealthy cluster", "etcd cluster is not healthy", "can only promote a learner member which is in sync"},
      "etcd has members that do not answer",
      "bring the other masters up, or take the dead one out, then run the same command again"},
+    {{"executable file not found in $PATH", "exec format error", "no such file or directory: unknown"},
+     "a container's program is not in its image, or is not for this processor",
+     "the bundle is not whole or is for another platform: verify it with `cloudos bundle verify`"},
     {{"cni plugin not initialized", "NetworkPluginNotReady", "no networks found in"},
      "the pod network is not up on this machine",
      "look at the flannel pod of this node: `kubectl -n kube-flannel get pods -o wide`"},
@@ -73,10 +77,12 @@ constexpr auto rules = std::to_array<Rule>({
      "check routes and firewalls between the machines"},
     {{"i/o timeout", "context deadline exceeded", "timed out waiting for the condition"},
      "something did not answer in time: an overloaded machine, or a firewall that drops packets",
-     "see the logs above; check that the machines reach each other on 6443, 2379, 2380 and 10250"},
+     "see the logs above; check that the machines reach each other on 6443, 2379, 2380 and 10250",
+     true},
     {{"connection refused", "Unable to connect to the server", "did you specify the right host or port"},
      "the API server does not answer",
-     "look at its log on a master: `tail /var/log/pods/kube-system_kube-apiserver-*/*/*.log`"},
+     "look at its log on a master: `tail /var/log/pods/kube-system_kube-apiserver-*/*/*.log`",
+     true},
 });
 
 }  // namespace
@@ -84,7 +90,8 @@ constexpr auto rules = std::to_array<Rule>({
 Diagnosis likely_cause(std::string_view text) {
   for (const auto& rule : rules)
     for (const auto sign : rule.signs)
-      if (!sign.empty() && text.contains(sign)) return {.cause = std::string(rule.cause), .hint = std::string(rule.hint)};
+      if (!sign.empty() && text.contains(sign))
+        return {.cause = std::string(rule.cause), .hint = std::string(rule.hint), .symptom = rule.symptom};
   return {};
 }
 

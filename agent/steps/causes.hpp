@@ -8,6 +8,7 @@ namespace cloudos::steps {
 
 struct Diagnosis {
   std::string cause, hint;  // both "" when nothing is known
+  bool symptom = false;     // only that something did not answer: whatever else is known says more
 };
 // Looks for the known signs, the most telling first, in everything that a failed step left: its message, its command's
 // output, the logs.

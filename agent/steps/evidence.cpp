@@ -58,7 +58,12 @@ void add_events(std::vector<std::string>& out, Session& session) {
       session.kubectl({"--request-timeout=10s", "get", "events", "-A", "--field-selector", "type=Warning", "--sort-by=.lastTimestamp", "-o",
                        R"(jsonpath={range .items[*]}{.involvedObject.name}{": "}{.reason}{": "}{.message}{"\n"}{end})"}),
       {.limit = Milliseconds{15'000}});
-  if (answer && answer->exit.ok()) add(out, "event", answer->out, session);
+  if (!answer || !answer->exit.ok()) return;
+  std::string telling;
+  for (const auto& line : split(answer->out, '\n'))
+    // The kubelet warns of cgroup v1 at each start (KEP-5573); it explains no failure.
+    if (!line.contains(": CgroupV1: ") && !telling.contains(line + "\n")) telling += line + "\n";
+  add(out, "event", telling, session);
 }
 
 }  // namespace
@@ -91,8 +96,9 @@ model::Event::Failure failure_of(const Error& error, const model::Action& action
   const auto own = likely_cause(failure.message + "\n" + join(failure.logs, "\n"));
   const auto around = likely_cause(join(lines, "\n"));
   failure.logs.insert(failure.logs.end(), std::make_move_iterator(lines.begin()), std::make_move_iterator(lines.end()));
-  failure.cause = own.cause.empty() ? around.cause : own.cause;
-  failure.hint = !error.hint.empty() ? error.hint : own.cause.empty() ? around.hint : own.hint;
+  const auto& best = own.cause.empty() || (own.symptom && !around.cause.empty()) ? around : own;
+  failure.cause = best.cause;
+  failure.hint = error.hint.empty() ? best.hint : error.hint;
   if (failure.hint.empty()) failure.hint = "run the same command again: it goes on where it stopped";
   return failure;
 }

@@ -242,3 +242,15 @@ TEST_CASE("the pool adds up what nodes have and what pods ask for") {
   CHECK(pool["nodes"][1]["reason"] == "KubeletNotReady: no network");
   CHECK_FALSE(steps::pool_of("<html>"));
 }
+
+TEST_CASE("what a command could not reach weighs less than what the logs around it tell") {
+  Machine m;
+  m.put("/etc/kubernetes/admin.conf", "x");
+  m.commands.answers = {{.part = "get nodes,daemonsets", .out = R"({"items":[]})"},
+                        {.part = "rollout status", .code = 1, .err = "error: timed out waiting for the condition\n"},
+                        {.part = "get events", .out = "flannel-x: Failed: exec: \"flanneld\": executable file not found in $PATH\n"}};
+  REQUIRE_FALSE(m.apply(request({step("workloads", model::WorkloadsReady{{"daemonset/flannel"}, 1})})));
+  const auto& failure = m.first(Kind::step_failed)->failure;
+  CHECK(failure.cause.contains("not in its image"));
+  CHECK(failure.message.contains("daemonset/flannel"));
+}
