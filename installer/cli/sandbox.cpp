@@ -56,7 +56,8 @@ json record(const sandbox::Sandbox& one) {
           {"subnet", one.subnet},
           {"key", one.key.string()},
           {"known_hosts", one.known_hosts.string()},
-          {"escape_packets", one.escape_packets ? json(*one.escape_packets) : json()}};
+          {"escape_packets", one.escapes ? json(one.escapes->packets) : json()},
+          {"name_lookups", one.escapes ? json(one.escapes->name_lookups) : json()}};
 }
 
 void print(const sandbox::Sandbox& one, const Context& context) {
@@ -65,7 +66,8 @@ void print(const sandbox::Sandbox& one, const Context& context) {
     for (const auto& machine : one.machines) std::cout << record(one, machine).dump() << '\n';
     return;
   }
-  const auto escapes = one.escape_packets ? std::to_string(*one.escape_packets) : "network down";
+  const auto escapes =
+      one.escapes ? std::format("{}, look-ups of names among them: {}", one.escapes->packets, one.escapes->name_lookups) : "network down";
   std::cout << std::format("sandbox {}  {}  {}  packets to beyond: {}\n", one.name, one.release, one.subnet, escapes);
   for (const auto& machine : one.machines)
     std::cout << std::format("  {:<10} {:<14} {:<12} {} memory, {} disk\n", machine.name, machine.address, sandbox::name(machine.state),

@@ -60,6 +60,7 @@ Argv in_scope(const Argv& command, const std::string& group, const MachineSize& 
             "--collect",
             "--unit=" + group + ".scope",
             "--property=Delegate=yes",
+            "--property=TasksMax=infinity",
             std::format("--property=MemoryMax={}", size.memory.count),
             "--property=MemorySwapMax=0"};
   if (size.cpus > 0) argv += std::format("--property=CPUQuota={:.0f}%", size.cpus * 100);
@@ -126,7 +127,7 @@ Status boot(const Record& record, const MachineRecord& machine) {
                  .again_on = reboot_status});
 }
 
-Milliseconds boot_time(const Record& record) { return record.accelerator == "tcg" ? Milliseconds{900'000} : Milliseconds{60'000}; }
+Milliseconds boot_time(const Record& record) { return record.accelerator == "tcg" ? Milliseconds{900'000} : Milliseconds{180'000}; }
 
 Status await_sshd(const std::string& address, Deadline deadline) {
   while (!greets(address)) {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <format>
 #include <nlohmann/json.hpp>
@@ -176,22 +177,24 @@ bool port_is_down(const std::string& name, const std::string& port) {
   return !std::ranges::contains(flags, "UP");
 }
 
-std::uint64_t count_escapes(std::string_view snmp, std::string_view netstat) {
-  return column(netstat, "IpExt:", "InNoRoutes") + column(snmp, "Ip:", "InAddrErrors") + column(snmp, "Udp:", "NoPorts");
+Escapes count_escapes(std::string_view snmp, std::string_view netstat) {
+  const auto lookups = column(snmp, "Udp:", "NoPorts");
+  return {.packets = column(netstat, "IpExt:", "InNoRoutes") + column(snmp, "Ip:", "InAddrErrors") + lookups, .name_lookups = lookups};
 }
 
-std::optional<std::uint64_t> escape_packets(const std::string& name) {
+std::optional<Escapes> escapes(const std::string& name) {
   if (!has_network(name)) return {};
-  const auto counted = in_child([&]() -> Result<std::string> {
-    CLOUDOS_TRY(enter_network(switch_namespace(name)));
-    // /proc/net is a link to /proc/self/net, of this process and its namespace.
-    CLOUDOS_ASSIGN(const auto snmp, os::read("/proc/net/snmp"));
-    CLOUDOS_ASSIGN(const auto netstat, os::read("/proc/net/netstat"));
-    return std::to_string(count_escapes(snmp, netstat));
-  });
-  if (!counted) return {};
-  const auto number = parse_number(*counted, 0, ~std::uint64_t{0});
-  return number ? std::optional(*number) : std::nullopt;
+  std::array<std::string, 2> tables;
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    auto text = in_child([&]() -> Result<std::string> {
+      CLOUDOS_TRY(enter_network(switch_namespace(name)));
+      // /proc/net is a link to /proc/self/net, of this process and its namespace.
+      return os::read(i == 0 ? "/proc/net/snmp" : "/proc/net/netstat");
+    });
+    if (!text) return {};
+    tables.at(i) = std::move(*text);
+  }
+  return count_escapes(tables[0], tables[1]);
 }
 
 }  // namespace cloudos::sandbox

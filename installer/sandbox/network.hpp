@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/base/result.hpp"
+#include "installer/sandbox/sandbox.hpp"
 
 namespace cloudos::sandbox {
 
@@ -47,7 +48,7 @@ struct Subnet {
 // From the texts of /proc/net/snmp and /proc/net/netstat of the bridge's namespace (RFC 4293, RFC 4113): packets without a
 // route (IpExt InNoRoutes), refused for their address (Ip InAddrErrors), and datagrams to a closed port of the gateway
 // (Udp NoPorts): look-ups of names.
-[[nodiscard]] std::uint64_t count_escapes(std::string_view snmp, std::string_view netstat);
-[[nodiscard]] std::optional<std::uint64_t> escape_packets(const std::string& name);
+[[nodiscard]] Escapes count_escapes(std::string_view snmp, std::string_view netstat);
+[[nodiscard]] std::optional<Escapes> escapes(const std::string& name);
 
 }  // namespace cloudos::sandbox

@@ -95,13 +95,20 @@ bool runs(const Cgroups& cgroups, const std::string& name, const std::string& ma
   return populated(find_groups(cgroups, group_name(name, machine)));
 }
 
+// A machine that stops while it boots is not waited for.
 Status await_boot(const Record& record, const MachineRecord& machine, Deadline deadline) {
-  auto up = await_sshd(machine.address, deadline);
-  if (up) return {};
-  const auto console = os::read_if_any(log_of(record.name, machine.name));
-  const auto text = console && *console ? std::string(trim(**console)) : std::string{};
-  const auto end = text.size() > 600 ? text.substr(text.size() - 600) : text;
-  return fail(std::move(up).error().with(std::format("waiting for {}", machine.name)).advise("its console ends with: " + sanitise(end)));
+  CLOUDOS_ASSIGN(const auto cgroups, cgroups_here());
+  for (;;) {
+    auto up = await_sshd(machine.address, std::min(deadline, in(Milliseconds{2'000})));
+    if (up) return {};
+    const bool alive = runs(cgroups, record.name, machine.name);
+    if (alive && std::chrono::steady_clock::now() < deadline) continue;
+    const auto console = os::read_if_any(log_of(record.name, machine.name));
+    const auto text = console && *console ? std::string(trim(**console)) : std::string{};
+    const auto end = text.size() > 600 ? text.substr(text.size() - 600) : text;
+    auto error = alive ? std::move(up).error() : Error{.message = machine.name + " stopped while it booted"};
+    return fail(std::move(error).with(std::format("waiting for {}", machine.name)).advise("its console ends with: " + sanitise(end)));
+  }
 }
 
 Result<Sandbox> look(const Record& record, const Cgroups& cgroups) {
@@ -111,7 +118,7 @@ Result<Sandbox> look(const Record& record, const Cgroups& cgroups) {
                   .subnet = record.subnet.cidr(),
                   .key = folder(record.name) / "id_ed25519",
                   .known_hosts = folder(record.name) / "known_hosts",
-                  .escape_packets = escape_packets(record.name),
+                  .escapes = escapes(record.name),
                   .machines = {}};
   for (const auto& machine : record.machines) {
     auto state = runs(cgroups, record.name, machine.name) ? MachineState::running : MachineState::stopped;

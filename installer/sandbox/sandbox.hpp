@@ -53,16 +53,24 @@ struct Machine {
   std::filesystem::path log;  // its console
 };
 
+struct Escapes {
+  std::uint64_t packets = 0;  // all of them, look-ups of names included
+  // Look-ups of names alone. A cluster's CoreDNS makes some on its own as soon as it starts, and two a second from then on:
+  // the question of its loop plugin, and the health checks of its forward plugin when that was not answered.
+  std::uint64_t name_lookups = 0;
+  bool operator==(const Escapes&) const = default;
+};
+
 struct Sandbox {
   std::string name;
   Kind kind = Kind::container;
   std::string release;
   std::string subnet;                      // "10.77.3.0/24"
   std::filesystem::path key, known_hosts;  // of root and ops on every machine
-  // Packets by which a machine tried to reach anything beyond the sandbox since its network came up, look-ups of names
-  // included. Addresses in 10.0.0.0/8 are not counted: a cluster's own pod and service addresses live there, and packets to
-  // them before kube-proxy knows them are no escape. Nothing when the network is down.
-  std::optional<std::uint64_t> escape_packets = {};
+  // Packets by which a machine tried to reach anything beyond the sandbox since its network came up. Addresses in 10.0.0.0/8 are not
+  // counted: a cluster's own pod and service addresses live there, and packets to them before kube-proxy knows them are no escape. Nothing
+  // when the network is down.
+  std::optional<Escapes> escapes = {};
   std::vector<Machine> machines;
 };
 
