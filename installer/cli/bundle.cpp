@@ -13,6 +13,7 @@
 #include "images/build.hpp"
 #include "images/bundle.hpp"
 #include "installer/cli/command.hpp"
+#include "installer/cli/session.hpp"
 
 namespace cloudos::cli {
 
@@ -138,6 +139,9 @@ Result<int> build(const Context& context, const BuildFlags& flags) {
     print_started(context, event);
     print_event(context, event);
   };
+  std::stop_source stop;
+  options.stop = stop.get_token();
+  const StopSignals signals(stop, [] { std::cerr << "stopped; what was made is kept, the same command goes on\n"; });
   const auto start = std::chrono::steady_clock::now();
   CLOUDOS_ASSIGN(const auto report, images::build_bundle(options));
   const auto took = std::chrono::duration_cast<Milliseconds>(std::chrono::steady_clock::now() - start);

@@ -62,27 +62,13 @@ std::unique_ptr<CLI::App> make_app(Context& context) {
   app->add_flag("-v,--verbose", context.verbose, "Tell more; -vv: everything");
   app->add_flag("-y,--yes", context.assume_yes, "Ask nothing, go on");
   app->footer(every_command);
-#if __has_include("installer/cli/install.cpp")
   add_install(*app, context);
-#endif
-#if __has_include("installer/cli/status.cpp")
   add_status(*app, context);
-#endif
-#if __has_include("installer/cli/kubeconfig.cpp")
   add_kubeconfig(*app, context);
-#endif
-#if __has_include("installer/cli/reset.cpp")
   add_reset(*app, context);
-#endif
-#if __has_include("installer/cli/bundle.cpp")
   add_bundle(*app, context);
-#endif
-#if __has_include("installer/cli/sandbox.cpp")
   add_sandbox(*app, context);
-#endif
-#if __has_include("installer/cli/completion.cpp")
   add_completion(*app, context);
-#endif
   return app;
 }
 
