@@ -141,8 +141,8 @@ Result<HttpResponse> http(const HttpRequest& request, const ByteSink& body) {
 Milliseconds retry_delay(unsigned attempt, double random) {
   constexpr std::int64_t first = 500;
   constexpr std::int64_t longest = 30'000;
-  const std::int64_t full = std::min(first << std::min(attempt, 10U), longest);
-  return Milliseconds{full / 2 + static_cast<std::int64_t>(static_cast<double>(full / 2) * std::clamp(random, 0.0, 1.0))};
+  const std::int64_t half = std::min(first << std::min(attempt, 10U), longest) / 2;
+  return Milliseconds{half + static_cast<std::int64_t>(static_cast<double>(half) * std::clamp(random, 0.0, 1.0))};
 }
 
 Status download(const std::vector<std::string>& mirrors, const std::string& path, const Digest& expected, const Progress& progress) {
