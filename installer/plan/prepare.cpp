@@ -108,7 +108,7 @@ void add_files(const Input& input, const Member& member, StepList& steps) {
 void add_runtime(const Input& input, const Member& member, StepList& steps) {
   const auto& facts = *member.facts;
   const bool may_lower = !lacks(facts, "oom-score-lower");
-  steps.folder(paths::containerd_root, "containerd's state", 0711);
+  steps.folder(paths::containerd_root, "containerd's state", 0700);
   steps.folder(certs, "registries");
   steps.folder(std::string(certs) + "/_default", "registries: any other");
   steps.folder("/etc/cni", "CNI configuration");
