@@ -33,11 +33,12 @@ Status Mistakes::status() const {
 
 Result<toml::table> parse_toml(const std::filesystem::path& file) {
   CLOUDOS_ASSIGN(const auto text, os::read(file));
-  auto parsed = toml::parse(text, file.string());
-  if (parsed) return std::move(parsed).table();
-  const auto& error = parsed.error();
-  return fail(ErrorKind::input, std::format("{}:{}:{}: {}", file.string(), error.source().begin.line, error.source().begin.column,
-                                            sanitise(error.description())));
+  try {
+    return toml::parse(text, file.string());
+  } catch (const toml::parse_error& error) {
+    return fail(ErrorKind::input, std::format("{}:{}:{}: {}", file.string(), error.source().begin.line, error.source().begin.column,
+                                              sanitise(error.description())));
+  }
 }
 
 const toml::node* Fields::find(std::string_view key, Need need) {

@@ -1,10 +1,6 @@
 // TOML tables read key by key, all mistakes collected. Private to this room.
 #pragma once
 
-#define TOML_EXCEPTIONS 0
-#define TOML_HEADER_ONLY 1
-#include <toml++/toml.hpp>
-
 #include <filesystem>
 #include <map>
 #include <set>
@@ -12,6 +8,7 @@
 #include <vector>
 
 #include "core/base/result.hpp"
+#include "core/os/toml/toml.hpp"
 
 namespace cloudos::images {
 
