@@ -70,7 +70,7 @@ class Builder {
     if (!recipe_.go.empty()) { CLOUDOS_ASSIGN(toolchain_, go_toolchain()); }
     plan_tasks();
     report_.expect(tasks_.size());
-    CLOUDOS_TRY(run_tasks(tasks_, options_.jobs));
+    CLOUDOS_TRY(run_tasks(tasks_, options_.jobs, options_.stop));
     CLOUDOS_ASSIGN(const auto lock_written, settle_lock());
     return write(lock_written);
   }
@@ -173,7 +173,7 @@ class Builder {
     add_task(std::format("go {} {}: {}", source.module, source.version, join(std::vector<std::string>(names.begin(), names.end()), ", ")),
              {}, [this, &source, &made, name]() -> Result<Report::Outcome> {
                const auto* locked = is_locked() ? &lock_->go.at(name) : nullptr;
-               CLOUDOS_ASSIGN(made, build_go(source, recipe_.architecture(), toolchain_, locked, cache_));
+               CLOUDOS_ASSIGN(made, build_go(source, recipe_.architecture(), toolchain_, locked, cache_, options_.stop));
                Bytes size;
                for (const auto& [program, blob] : made.programs) size += blob.size;
                return Report::Outcome{.cached = made.cached, .size = size};
@@ -185,7 +185,7 @@ class Builder {
     source_tasks_["deb " + name] = tasks_.size();
     add_task(std::format("deb {}: {}", name, join(source.packages, ", ")), {}, [this, &source, &made, name]() -> Result<Report::Outcome> {
       const auto* locked = is_locked() ? &lock_->deb.at(name) : nullptr;
-      CLOUDOS_ASSIGN(made, fetch_debs(source, recipe_.architecture(), locked, cache_));
+      CLOUDOS_ASSIGN(made, fetch_debs(source, recipe_.architecture(), locked, cache_, options_.stop));
       return Report::Outcome{.cached = made.cached, .size = {}};
     });
   }

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <stop_token>
 #include <string>
 
 #include "core/base/secret.hpp"
@@ -32,6 +33,7 @@ struct BuildOptions {
   unsigned jobs = 2;         // pieces of work at once
   // Called from the threads of the build, one at a time.
   std::function<void(const BuildEvent&)> progress = {};
+  std::stop_token stop = {};  // ends what runs; what was made is kept
 };
 
 struct BuildReport {
@@ -44,7 +46,7 @@ struct BuildReport {
 
 // Writes OUTPUT, OUTPUT.spdx.json and, with update_lock or where there is none, RECIPE.lock.toml. Errors: input (the
 // recipe), refused (the lock is about something else than the recipe), trust (what came is not what is locked), failed
-// (a source could not be built), network, io.
+// (a source could not be built), network, io, cancelled.
 [[nodiscard]] Result<BuildReport> build_bundle(const BuildOptions& options);
 
 }  // namespace cloudos::images

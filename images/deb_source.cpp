@@ -18,7 +18,7 @@ constexpr auto moved_on =
 // apt with lists, cache and status of its own (apt.conf(5)), as if nothing were installed.
 class Apt {
  public:
-  Apt(const fs::path& work, const std::string& architecture) : work_(work) {
+  Apt(const fs::path& work, const std::string& architecture, std::stop_token stop) : work_(work), stop_(std::move(stop)) {
     const auto folder = [&](const char* name) { return (work / name).string(); };
     common_ = {"-q",
                "-o",
@@ -75,10 +75,12 @@ class Apt {
     for (const auto& word : common_) argv += word;
     for (const auto& word : words) argv += word;
     return os::must(argv, {.environment = {{"LC_ALL", "C.UTF-8"}, {"DEBIAN_FRONTEND", "noninteractive"}},
-                           .directory = (work_ / (words.front() == "download" ? "debs" : ".")).string()});
+                           .directory = (work_ / (words.front() == "download" ? "debs" : ".")).string(),
+                           .stop = stop_});
   }
 
   fs::path work_;
+  std::stop_token stop_;
   std::vector<std::string> common_;
 };
 
@@ -99,9 +101,9 @@ Result<std::vector<LockedPackage>> collect(const fs::path& folder, const Cache& 
   return out;
 }
 
-Status fetch_locked(const LockedPackages& locked, const std::string& architecture, const Cache& cache) {
+Status fetch_locked(const LockedPackages& locked, const std::string& architecture, const Cache& cache, const std::stop_token& stop) {
   CLOUDOS_ASSIGN(const auto work, cache.scratch());
-  const Apt apt(work.folder(), architecture);
+  const Apt apt(work.folder(), architecture, stop);
   CLOUDOS_TRY(apt.update());
   std::vector<std::string> wanted;
   std::error_code ignored;
@@ -118,9 +120,9 @@ Status fetch_locked(const LockedPackages& locked, const std::string& architectur
   return {};
 }
 
-Result<LockedPackages> resolve(const DebSource& source, const std::string& architecture, const Cache& cache) {
+Result<LockedPackages> resolve(const DebSource& source, const std::string& architecture, const Cache& cache, const std::stop_token& stop) {
   CLOUDOS_ASSIGN(const auto work, cache.scratch());
-  const Apt apt(work.folder(), architecture);
+  const Apt apt(work.folder(), architecture, stop);
   CLOUDOS_TRY(apt.update());
   CLOUDOS_ASSIGN(auto closure, apt.closure(source.packages));
   for (const auto& name : source.without)
@@ -135,15 +137,17 @@ Result<LockedPackages> resolve(const DebSource& source, const std::string& archi
 
 }  // namespace
 
-Result<DebPackages> fetch_debs(const DebSource& source, const std::string& architecture, const LockedPackages* locked, const Cache& cache) {
+Result<DebPackages> fetch_debs(const DebSource& source, const std::string& architecture, const LockedPackages* locked, const Cache& cache,
+                               const std::stop_token& stop) {
   if (locked == nullptr) {
-    auto found = resolve(source, architecture, cache);
+    auto found = resolve(source, architecture, cache, stop);
     if (!found) return fail(std::move(found).error().with(std::format("fetching the Debian packages '{}'", source.name)));
     return DebPackages{.locked = std::move(*found)};
   }
   std::error_code ignored;
   const bool there = std::ranges::all_of(locked->packages, [&](const auto& p) { return fs::exists(cache.object(p.digest), ignored); });
-  if (!there) CLOUDOS_TRY_WITH(fetch_locked(*locked, architecture, cache), std::format("fetching the Debian packages '{}'", source.name));
+  if (!there)
+    CLOUDOS_TRY_WITH(fetch_locked(*locked, architecture, cache, stop), std::format("fetching the Debian packages '{}'", source.name));
   return DebPackages{.locked = *locked, .cached = there};
 }
 

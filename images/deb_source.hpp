@@ -2,6 +2,7 @@
 // room.
 #pragma once
 
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,6 @@ struct DebPackages {
 // nothing of the machine that builds is changed. `locked`: exactly these. Errors: failed (with apt's words), trust (a
 // package is not the locked one).
 [[nodiscard]] Result<DebPackages> fetch_debs(const DebSource& source, const std::string& architecture, const LockedPackages* locked,
-                                             const Cache& cache);
+                                             const Cache& cache, const std::stop_token& stop);
 
 }  // namespace cloudos::images

@@ -25,8 +25,8 @@ Result<std::string> text_at(const Json& json, const char* key) {
 class GoBuild {
  public:
   GoBuild(const GoSource& source, const std::string& architecture, const std::string& toolchain, const LockedModule* locked,
-          const Cache& cache)
-      : source_(source), toolchain_(toolchain), locked_(locked), cache_(cache) {
+          const Cache& cache, const std::stop_token& stop)
+      : source_(source), toolchain_(toolchain), locked_(locked), cache_(cache), stop_(stop) {
     environment_ = {{"GOWORK", "off"},
                     {"GOFLAGS", "-buildvcs=false"},
                     {"GOTOOLCHAIN", "local"},
@@ -57,7 +57,9 @@ class GoBuild {
   }
 
  private:
-  os::RunOptions options(const fs::path& folder) const { return {.environment = environment_, .directory = folder.string()}; }
+  os::RunOptions options(const fs::path& folder) const {
+    return {.environment = environment_, .directory = folder.string(), .stop = stop_};
+  }
 
   // The module's folder and sums, downloaded where it is not there yet and checked by the go command against the sum
   // database (https://go.dev/ref/mod#checksum-database).
@@ -238,6 +240,7 @@ class GoBuild {
   const std::string& toolchain_;
   const LockedModule* locked_;
   const Cache& cache_;
+  const std::stop_token& stop_;
   std::map<std::string, std::string> environment_;
   fs::path folder_ = {};
   GoPrograms out_ = {};
@@ -253,8 +256,8 @@ Result<std::string> go_toolchain() {
 }
 
 Result<GoPrograms> build_go(const GoSource& source, const std::string& architecture, const std::string& toolchain,
-                            const LockedModule* locked, const Cache& cache) {
-  auto built = GoBuild(source, architecture, toolchain, locked, cache).run();
+                            const LockedModule* locked, const Cache& cache, const std::stop_token& stop) {
+  auto built = GoBuild(source, architecture, toolchain, locked, cache, stop).run();
   if (built) return built;
   return fail(std::move(built).error().with(std::format("building {} {}", source.module, source.version)));
 }

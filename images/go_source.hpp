@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,6 @@ struct GoPrograms {
 // Builds all programs of a source, or takes them from the cache. `locked`: what the module must be, or nullptr to accept
 // what there is. Errors: trust (the module is not the locked one), failed (with the compiler's last lines), network.
 [[nodiscard]] Result<GoPrograms> build_go(const GoSource& source, const std::string& architecture, const std::string& toolchain,
-                                          const LockedModule* locked, const Cache& cache);
+                                          const LockedModule* locked, const Cache& cache, const std::stop_token& stop);
 
 }  // namespace cloudos::images

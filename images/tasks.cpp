@@ -12,7 +12,7 @@ namespace {
 
 class Board {
  public:
-  explicit Board(const std::vector<Task>& tasks) : tasks_(tasks), state_(tasks.size(), State::waiting) {}
+  Board(const std::vector<Task>& tasks, const std::stop_token& stop) : tasks_(tasks), stop_(stop), state_(tasks.size(), State::waiting) {}
 
   void work() {
     std::unique_lock lock(mutex_);
@@ -25,7 +25,8 @@ class Board {
       if (!next) return;
       state_[*next] = State::running;
       lock.unlock();
-      auto status = tasks_[*next].work();
+      auto status =
+          stop_.stop_requested() ? fail(ErrorKind::cancelled, "the build was stopped; what was made is kept") : tasks_[*next].work();
       lock.lock();
       state_[*next] = State::done;
       if (!status && result_) result_ = std::move(status);
@@ -48,6 +49,7 @@ class Board {
   }
 
   const std::vector<Task>& tasks_;
+  const std::stop_token& stop_;
   std::mutex mutex_ = {};
   std::condition_variable changed_ = {};
   std::vector<State> state_;
@@ -56,8 +58,8 @@ class Board {
 
 }  // namespace
 
-Status run_tasks(const std::vector<Task>& tasks, unsigned threads) {
-  Board board(tasks);
+Status run_tasks(const std::vector<Task>& tasks, unsigned threads, const std::stop_token& stop) {
+  Board board(tasks, stop);
   {
     std::vector<std::jthread> pool;
     for (unsigned i = 0; i < std::max(threads, 1U); ++i) pool.emplace_back([&] { board.work(); });

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,7 @@ struct Task {
 };
 
 // Runs all tasks, at most `threads` at once, earlier ones first. After a failure nothing more is started; what runs is
-// waited for. Gives the first error.
-[[nodiscard]] Status run_tasks(const std::vector<Task>& tasks, unsigned threads);
+// waited for. Gives the first error; cancelled when `stop` was requested.
+[[nodiscard]] Status run_tasks(const std::vector<Task>& tasks, unsigned threads, const std::stop_token& stop);
 
 }  // namespace cloudos::images

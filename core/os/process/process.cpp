@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <cstring>
 #include <format>
+#include <functional>
 #include <memory>
 #include <string_view>
 #include <thread>
@@ -200,10 +201,23 @@ class Watcher {
   std::jthread waiting_;
 };
 
+// A request to stop as a descriptor that poll(2) can wait for; none where nobody can request it.
+class StopDescriptor {
+ public:
+  explicit StopDescriptor(const std::stop_token& token)
+      : requested_(token.stop_possible() ? eventfd(0, EFD_CLOEXEC) : -1),
+        callback_(token, [this] { eventfd_write(requested_.get(), 1); }) {}
+  [[nodiscard]] int fd() const { return requested_.get(); }
+
+ private:
+  Descriptor requested_;
+  std::stop_callback<std::function<void()>> callback_;
+};
+
 // A started child and our ends of its streams.
 class Child {
  public:
-  Child(pid_t pid, RunOptions& options) : pid_(pid), options_(options) {}
+  Child(pid_t pid, RunOptions& options) : stop_(options.stop), pid_(pid), options_(options) {}
   ~Child() { end_group(SIGKILL); }
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
@@ -216,6 +230,7 @@ class Child {
   Status pump() {
     while (!over_) {
       CLOUDOS_TRY(wait_for_events(options_.deadline));
+      if (!over_ && options_.stop.stop_requested()) return fail(ErrorKind::cancelled, "it was stopped");
       if (!over_ && std::chrono::steady_clock::now() >= options_.deadline) return fail(ErrorKind::timeout, "its deadline passed");
       if (in_ready_ && !over_) CLOUDOS_TRY(feed());
       if (out_ready_) CLOUDOS_TRY(drain(out, options_.stdout_sink));
@@ -227,6 +242,7 @@ class Child {
 
   // SIGTERM to the whole group, time to clean up while its output goes nowhere, then SIGKILL.
   void terminate() {
+    stopping_ = true;
     in.close();
     options_.stdout_sink = discard();
     options_.stderr_sink = discard();
@@ -258,10 +274,13 @@ class Child {
   }
 
   Status wait_for_events(Deadline deadline) {
-    std::array<pollfd, 4> fds{{{.fd = watcher->fd(), .events = POLLIN},
+    // A request to stop is heard once: while the child ends, only its own events count.
+    const int stop = stopping_ ? -1 : stop_.fd();
+    std::array<pollfd, 5> fds{{{.fd = watcher->fd(), .events = POLLIN},
                                {.fd = in.get(), .events = POLLOUT},
                                {.fd = out.get(), .events = POLLIN},
-                               {.fd = err.get(), .events = POLLIN}}};
+                               {.fd = err.get(), .events = POLLIN},
+                               {.fd = stop, .events = POLLIN}}};
     int timeout = -1;
     if (deadline != Deadline::max()) {
       const auto left = std::chrono::ceil<Milliseconds>(deadline - std::chrono::steady_clock::now()).count();
@@ -322,9 +341,10 @@ class Child {
     return {};
   }
 
+  StopDescriptor stop_;
   pid_t pid_;
   RunOptions& options_;
-  bool over_ = false, in_ready_ = false, out_ready_ = false, err_ready_ = false;
+  bool stopping_ = false, over_ = false, in_ready_ = false, out_ready_ = false, err_ready_ = false;
   std::size_t held_ = 0, sent_ = 0;
   std::vector<std::byte> input_ = std::vector<std::byte>(chunk);
   std::vector<std::byte> output_ = std::vector<std::byte>(chunk);

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <optional>
+#include <stop_token>
 #include <string>
 
 #include "core/base/argv.hpp"
@@ -26,6 +27,7 @@ struct RunOptions {
   // Added to (or replacing in) the environment of the child; an empty value removes the variable.
   std::map<std::string, std::string> environment = {};
   std::string directory = {};
+  std::stop_token stop = {};  // a request ends the child as the deadline does, with ErrorKind::cancelled
 };
 
 // Runs a program (looked up in PATH) to its end, pumping its three streams with poll(2). At the deadline, or when a sink

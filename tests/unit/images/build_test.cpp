@@ -63,6 +63,22 @@ TEST_CASE("a build that failed in the middle leaves no bundle and goes on from w
   CHECK(open_with(sample.file()));
 }
 
+TEST_CASE("a build that is stopped writes nothing, and the same command goes on") {
+  const Sample sample;
+  std::stop_source stop;
+  auto options = sample.options();
+  options.jobs = 1;
+  options.stop = stop.get_token();
+  options.progress = [&](const images::BuildEvent& event) {
+    if (event.kind == images::BuildEvent::Kind::made && event.done == 2) stop.request_stop();
+  };
+  const auto stopped = images::build_bundle(options);
+  REQUIRE_FALSE(stopped);
+  CHECK(stopped.error().kind == ErrorKind::cancelled);
+  CHECK_FALSE(fs::exists(sample.file()));
+  CHECK(images::build_bundle(sample.options()).value().cached == 2);
+}
+
 TEST_CASE("what was damaged in the cache never gets into a bundle") {
   const Sample sample;
   const auto first = images::build_bundle(sample.options()).value();
