@@ -30,8 +30,10 @@ Status keep(KubeObjects& objects, std::string_view answer) {
   for (auto& object : list) {
     const auto kind = lower(text_at(object, {"kind"}));
     const auto name = text_at(object, {"metadata", "name"});
+    // Named before the move: the right side of an assignment is evaluated first.
+    const auto workload = text_at(object, {"metadata", "namespace"}) + "/" + kind + "/" + name;
     if (kind == "node") objects.nodes[name] = std::move(object);
-    else objects.workloads[text_at(object, {"metadata", "namespace"}) + "/" + kind + "/" + name] = std::move(object);
+    else objects.workloads[workload] = std::move(object);
   }
   return {};
 }

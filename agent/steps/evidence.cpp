@@ -1,6 +1,8 @@
 #include "agent/steps/evidence.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <format>
 #include <optional>
 
 #include "agent/steps/causes.hpp"
@@ -12,6 +14,7 @@ namespace {
 
 constexpr std::size_t lines_a_source = 12;
 constexpr std::uintmax_t tail_bytes = 16U << 10;
+constexpr std::chrono::minutes recent_events{5};
 constexpr auto containerd = "cloudos-containerd.service";
 constexpr auto kubelet = "kubelet.service";
 
@@ -53,16 +56,24 @@ void add_static_pods(std::vector<std::string>& out, Session& session) {
   }
 }
 
+// What follows the RFC 3339 time at the line's beginning, or "" when that is before `since`. Times in UTC compare as text.
+std::string recent(const std::string& line, std::string_view since) {
+  const auto space = line.find(' ');
+  return space == std::string::npos || line.substr(0, space) < since ? "" : line.substr(space + 1);
+}
+
 void add_events(std::vector<std::string>& out, Session& session) {
   auto answer = session.ask(
-      session.kubectl({"--request-timeout=10s", "get", "events", "-A", "--field-selector", "type=Warning", "--sort-by=.lastTimestamp", "-o",
-                       R"(jsonpath={range .items[*]}{.involvedObject.name}{": "}{.reason}{": "}{.message}{"\n"}{end})"}),
+      session.kubectl(
+          {"--request-timeout=10s", "get", "events", "-A", "--field-selector", "type=Warning", "--sort-by=.lastTimestamp", "-o",
+           R"(jsonpath={range .items[*]}{.lastTimestamp}{" "}{.involvedObject.name}{": "}{.reason}{": "}{.message}{"\n"}{end})"}),
       {.limit = Milliseconds{15'000}});
   if (!answer || !answer->exit.ok()) return;
+  const auto since = std::format("{:%FT%TZ}", std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now() - recent_events));
   std::string telling;
   for (const auto& line : split(answer->out, '\n'))
     // The kubelet warns of cgroup v1 at each start (KEP-5573); it explains no failure.
-    if (!line.contains(": CgroupV1: ") && !telling.contains(line + "\n")) telling += line + "\n";
+    if (const auto text = recent(line, since); !text.contains(": CgroupV1: ") && !telling.contains(text + "\n")) telling += text + "\n";
   add(out, "event", telling, session);
 }
 

@@ -246,11 +246,35 @@ TEST_CASE("the pool adds up what nodes have and what pods ask for") {
 TEST_CASE("what a command could not reach weighs less than what the logs around it tell") {
   Machine m;
   m.put("/etc/kubernetes/admin.conf", "x");
-  m.commands.answers = {{.part = "get nodes,daemonsets", .out = R"({"items":[]})"},
-                        {.part = "rollout status", .code = 1, .err = "error: timed out waiting for the condition\n"},
-                        {.part = "get events", .out = "flannel-x: Failed: exec: \"flanneld\": executable file not found in $PATH\n"}};
+  m.commands.answers = {
+      {.part = "get nodes,daemonsets", .out = R"({"items":[]})"},
+      {.part = "rollout status", .code = 1, .err = "error: timed out waiting for the condition\n"},
+      {.part = "get events", .out = "2999-01-01T00:00:00Z flannel-x: Failed: exec: \"flanneld\": executable file not found in $PATH\n"}};
   REQUIRE_FALSE(m.apply(request({step("workloads", model::WorkloadsReady{{"daemonset/flannel"}, 1})})));
   const auto& failure = m.first(Kind::step_failed)->failure;
   CHECK(failure.cause.contains("not in its image"));
   CHECK(failure.message.contains("daemonset/flannel"));
+}
+
+TEST_CASE("workloads are ready when all their pods are available, and an old event explains nothing") {
+  Machine m;
+  m.put("/etc/kubernetes/admin.conf", "x");
+  json proxy{{"kind", "DaemonSet"},
+             {"metadata", {{"name", "kube-proxy"}, {"namespace", "kube-system"}, {"generation", 2}}},
+             {"status", {{"observedGeneration", 2}, {"desiredNumberScheduled", 2}, {"updatedNumberScheduled", 2}, {"numberAvailable", 2}}}};
+  const json dns{{"kind", "Deployment"},
+                 {"metadata", {{"name", "coredns"}, {"namespace", "kube-system"}, {"generation", 1}}},
+                 {"spec", {{"replicas", 2}}},
+                 {"status", {{"observedGeneration", 1}, {"updatedReplicas", 2}, {"availableReplicas", 2}}}};
+  const auto r = request({step("workloads", model::WorkloadsReady{{"daemonset/kube-proxy", "deployment/coredns"}, 1})});
+  m.commands.answers = {{.part = "get nodes,daemonsets", .out = json{{"items", {proxy, dns}}}.dump()},
+                        {.part = "rollout status", .code = 1, .err = "error\n"},
+                        {.part = "get events", .out = "2001-01-01T00:00:00Z x: Failed: executable file not found in $PATH\n"}};
+  REQUIRE(m.apply(r));
+  CHECK(m.commands.calls.size() == 1);
+  proxy["status"]["numberAvailable"] = 1;
+  m.commands.answers[0].out = json{{"items", {proxy, dns}}}.dump();
+  REQUIRE_FALSE(m.apply(r));
+  CHECK(m.first(Kind::step_started)->text == "daemonset/kube-proxy: 1 of 2 pods are available");
+  CHECK(m.first(Kind::step_failed)->failure.cause.empty());
 }
