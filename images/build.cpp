@@ -32,7 +32,6 @@ class Report {
   };
   Status tell(const std::string& what, const std::function<Result<Outcome>()>& work) {
     const auto start = std::chrono::steady_clock::now();
-    say({.kind = BuildEvent::Kind::started, .what = what});
     CLOUDOS_ASSIGN(const auto outcome, work());
     const auto took = std::chrono::duration_cast<Milliseconds>(std::chrono::steady_clock::now() - start);
     const std::scoped_lock lock(mutex_);
@@ -41,6 +40,7 @@ class Report {
     emit({.kind = outcome.cached ? BuildEvent::Kind::cached : BuildEvent::Kind::made, .what = what, .took = took, .size = outcome.size});
     return {};
   }
+  void begin(const std::string& what) { say({.kind = BuildEvent::Kind::started, .what = what}); }
   void note(std::string what) { say({.what = std::move(what)}); }
 
   std::size_t made = 0, cached = 0;
@@ -170,24 +170,30 @@ class Builder {
     auto& made = made_.go[name];
     source_tasks_["go " + name] = tasks_.size();
     const auto names = std::views::keys(source.programs);
-    add_task(std::format("go {} {}: {}", source.module, source.version, join(std::vector<std::string>(names.begin(), names.end()), ", ")),
-             {}, [this, &source, &made, name]() -> Result<Report::Outcome> {
-               const auto* locked = is_locked() ? &lock_->go.at(name) : nullptr;
-               CLOUDOS_ASSIGN(made, build_go(source, recipe_.architecture(), toolchain_, locked, cache_, options_.stop));
-               Bytes size;
-               for (const auto& [program, blob] : made.programs) size += blob.size;
-               return Report::Outcome{.cached = made.cached, .size = size};
-             });
+    const auto what =
+        std::format("go {} {}: {}", source.module, source.version, join(std::vector<std::string>(names.begin(), names.end()), ", "));
+    add_task(what, {}, [this, &source, &made, name, what]() -> Result<Report::Outcome> {
+      const auto* locked = is_locked() ? &lock_->go.at(name) : nullptr;
+      CLOUDOS_ASSIGN(made, build_go(source, recipe_.architecture(), toolchain_, locked, work_on(what)));
+      Bytes size;
+      for (const auto& [program, blob] : made.programs) size += blob.size;
+      return Report::Outcome{.cached = made.cached, .size = size};
+    });
   }
 
   void plan_deb(const std::string& name, const DebSource& source) {
     auto& made = made_.deb[name];
     source_tasks_["deb " + name] = tasks_.size();
-    add_task(std::format("deb {}: {}", name, join(source.packages, ", ")), {}, [this, &source, &made, name]() -> Result<Report::Outcome> {
+    const auto what = std::format("deb {}: {}", name, join(source.packages, ", "));
+    add_task(what, {}, [this, &source, &made, name, what]() -> Result<Report::Outcome> {
       const auto* locked = is_locked() ? &lock_->deb.at(name) : nullptr;
-      CLOUDOS_ASSIGN(made, fetch_debs(source, recipe_.architecture(), locked, cache_, options_.stop));
+      CLOUDOS_ASSIGN(made, fetch_debs(source, recipe_.architecture(), locked, work_on(what)));
       return Report::Outcome{.cached = made.cached, .size = {}};
     });
+  }
+
+  Work work_on(const std::string& what) {
+    return {.cache = cache_, .stop = options_.stop, .begun = [this, what] { report_.begin(what); }};
   }
 
   void plan_layer(const std::string& what, const LayerPart& part, Layer& made) {
@@ -271,7 +277,10 @@ Result<BuildReport> build_bundle(const BuildOptions& options) {
   CLOUDOS_ASSIGN(auto recipe, read_recipe(options.recipe, options.variables));
   CLOUDOS_ASSIGN(auto lock, read_lock(lock_path(options.recipe)));
   CLOUDOS_ASSIGN(auto cache, Cache::open(options.cache));
-  return Builder(options, std::move(recipe), std::move(lock), std::move(cache)).run();
+  auto report = Builder(options, std::move(recipe), std::move(lock), std::move(cache)).run();
+  if (!report && report.error().kind == ErrorKind::cancelled)
+    return fail(ErrorKind::cancelled, "the build was stopped", "what was made is kept: the same command goes on from there");
+  return report;
 }
 
 }  // namespace cloudos::images

@@ -14,7 +14,7 @@
 
 namespace cloudos::images {
 
-// One line of progress: something began, was made, or was taken from the cache.
+// One line of progress: something that may take long began, was made, or was taken from the cache.
 struct BuildEvent {
   enum class Kind { started, made, cached, note };
   Kind kind = Kind::note;

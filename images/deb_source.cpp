@@ -101,16 +101,16 @@ Result<std::vector<LockedPackage>> collect(const fs::path& folder, const Cache& 
   return out;
 }
 
-Status fetch_locked(const LockedPackages& locked, const std::string& architecture, const Cache& cache, const std::stop_token& stop) {
-  CLOUDOS_ASSIGN(const auto work, cache.scratch());
-  const Apt apt(work.folder(), architecture, stop);
+Status fetch_locked(const LockedPackages& locked, const std::string& architecture, const Work& work) {
+  CLOUDOS_ASSIGN(const auto scratch, work.cache.scratch());
+  const Apt apt(scratch.folder(), architecture, work.stop);
   CLOUDOS_TRY(apt.update());
   std::vector<std::string> wanted;
   std::error_code ignored;
   for (const auto& package : locked.packages)
-    if (!fs::exists(cache.object(package.digest), ignored)) wanted.push_back(std::format("{}={}", package.name, package.version));
+    if (!fs::exists(work.cache.object(package.digest), ignored)) wanted.push_back(std::format("{}={}", package.name, package.version));
   if (auto status = apt.download(wanted); !status) return fail(std::move(status).error().advise(moved_on));
-  CLOUDOS_ASSIGN(const auto found, collect(work.folder() / "debs", cache));
+  CLOUDOS_ASSIGN(const auto found, collect(scratch.folder() / "debs", work.cache));
   for (const auto& package : found)
     if (!std::ranges::contains(locked.packages, package))
       return fail(ErrorKind::trust,
@@ -120,9 +120,9 @@ Status fetch_locked(const LockedPackages& locked, const std::string& architectur
   return {};
 }
 
-Result<LockedPackages> resolve(const DebSource& source, const std::string& architecture, const Cache& cache, const std::stop_token& stop) {
-  CLOUDOS_ASSIGN(const auto work, cache.scratch());
-  const Apt apt(work.folder(), architecture, stop);
+Result<LockedPackages> resolve(const DebSource& source, const std::string& architecture, const Work& work) {
+  CLOUDOS_ASSIGN(const auto scratch, work.cache.scratch());
+  const Apt apt(scratch.folder(), architecture, work.stop);
   CLOUDOS_TRY(apt.update());
   CLOUDOS_ASSIGN(auto closure, apt.closure(source.packages));
   for (const auto& name : source.without)
@@ -131,23 +131,22 @@ Result<LockedPackages> resolve(const DebSource& source, const std::string& archi
                   "take it out of `without`");
   CLOUDOS_TRY(apt.download(closure));
   LockedPackages out{.request = request_of(source), .packages = {}};
-  CLOUDOS_ASSIGN(out.packages, collect(work.folder() / "debs", cache));
+  CLOUDOS_ASSIGN(out.packages, collect(scratch.folder() / "debs", work.cache));
   return out;
 }
 
 }  // namespace
 
-Result<DebPackages> fetch_debs(const DebSource& source, const std::string& architecture, const LockedPackages* locked, const Cache& cache,
-                               const std::stop_token& stop) {
+Result<DebPackages> fetch_debs(const DebSource& source, const std::string& architecture, const LockedPackages* locked, const Work& work) {
   if (locked == nullptr) {
-    auto found = resolve(source, architecture, cache, stop);
+    work.begun();
+    auto found = resolve(source, architecture, work);
     if (!found) return fail(std::move(found).error().with(std::format("fetching the Debian packages '{}'", source.name)));
     return DebPackages{.locked = std::move(*found)};
   }
   std::error_code ignored;
-  const bool there = std::ranges::all_of(locked->packages, [&](const auto& p) { return fs::exists(cache.object(p.digest), ignored); });
-  if (!there)
-    CLOUDOS_TRY_WITH(fetch_locked(*locked, architecture, cache, stop), std::format("fetching the Debian packages '{}'", source.name));
+  const bool there = std::ranges::all_of(locked->packages, [&](const auto& p) { return fs::exists(work.cache.object(p.digest), ignored); });
+  if (!there) CLOUDOS_TRY_WITH(fetch_locked(*locked, architecture, work), std::format("fetching the Debian packages '{}'", source.name));
   return DebPackages{.locked = *locked, .cached = there};
 }
 

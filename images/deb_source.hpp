@@ -2,13 +2,12 @@
 // room.
 #pragma once
 
-#include <stop_token>
 #include <string>
 #include <vector>
 
-#include "images/cache.hpp"
 #include "images/lock.hpp"
 #include "images/recipe.hpp"
+#include "images/work.hpp"
 
 namespace cloudos::images {
 
@@ -21,6 +20,6 @@ struct DebPackages {
 // nothing of the machine that builds is changed. `locked`: exactly these. Errors: failed (with apt's words), trust (a
 // package is not the locked one).
 [[nodiscard]] Result<DebPackages> fetch_debs(const DebSource& source, const std::string& architecture, const LockedPackages* locked,
-                                             const Cache& cache, const std::stop_token& stop);
+                                             const Work& work);
 
 }  // namespace cloudos::images

@@ -25,8 +25,8 @@ Result<std::string> text_at(const Json& json, const char* key) {
 class GoBuild {
  public:
   GoBuild(const GoSource& source, const std::string& architecture, const std::string& toolchain, const LockedModule* locked,
-          const Cache& cache, const std::stop_token& stop)
-      : source_(source), toolchain_(toolchain), locked_(locked), cache_(cache), stop_(stop) {
+          const Work& work)
+      : source_(source), toolchain_(toolchain), locked_(locked), work_(work) {
     environment_ = {{"GOWORK", "off"},
                     {"GOFLAGS", "-buildvcs=false"},
                     {"GOTOOLCHAIN", "local"},
@@ -46,19 +46,20 @@ class GoBuild {
     if (locked_ != nullptr) out_.locked = *locked_;
     else CLOUDOS_TRY(resolve());
     CLOUDOS_ASSIGN(const auto key, make_key());
-    if (const auto found = cache_.find(key); found && take(*found)) {
+    if (const auto found = work_.cache.find(key); found && take(*found)) {
       out_.cached = true;
       return std::move(out_);
     }
+    work_.begun();
     if (folder_.empty()) CLOUDOS_TRY(resolve());
     CLOUDOS_TRY(build());
-    CLOUDOS_TRY(cache_.record(key, result()));
+    CLOUDOS_TRY(work_.cache.record(key, result()));
     return std::move(out_);
   }
 
  private:
   os::RunOptions options(const fs::path& folder) const {
-    return {.environment = environment_, .directory = folder.string(), .stop = stop_};
+    return {.environment = environment_, .directory = folder.string(), .stop = work_.stop};
   }
 
   // The module's folder and sums, downloaded where it is not there yet and checked by the go command against the sum
@@ -177,8 +178,9 @@ class GoBuild {
 
   // Programs that are called as their package go into one command, so that what they share is compiled once.
   Status build() {
-    CLOUDOS_ASSIGN(const auto work, cache_.scratch());
+    CLOUDOS_ASSIGN(const auto work, work_.cache.scratch());
     CLOUDOS_ASSIGN(const auto place, prepare(work.folder()));
+    environment_["GOTMPDIR"] = work.folder().string();  // so that nothing is left where it is stopped
     const auto bin = work.folder() / "bin";
     CLOUDOS_TRY(os::make_folders(bin));
     auto together = command(place, bin.string() + "/");
@@ -203,7 +205,7 @@ class GoBuild {
       for (const auto& line : split(listing, '\n'))
         if (const auto words = split(line, '\t'); words.size() >= 4 && (words[1] == "dep" || words[1] == "=>"))
           modules.insert({.path = words[2], .version = words[3], .sum = words.size() > 4 ? words[4] : ""});
-      CLOUDOS_ASSIGN(auto blob, cache_.keep_file(bin / program));
+      CLOUDOS_ASSIGN(auto blob, work_.cache.keep_file(bin / program));
       out_.programs.emplace(program, std::move(blob));
     }
     out_.modules.assign(modules.begin(), modules.end());
@@ -239,8 +241,7 @@ class GoBuild {
   const GoSource& source_;
   const std::string& toolchain_;
   const LockedModule* locked_;
-  const Cache& cache_;
-  const std::stop_token& stop_;
+  const Work& work_;
   std::map<std::string, std::string> environment_;
   fs::path folder_ = {};
   GoPrograms out_ = {};
@@ -256,8 +257,8 @@ Result<std::string> go_toolchain() {
 }
 
 Result<GoPrograms> build_go(const GoSource& source, const std::string& architecture, const std::string& toolchain,
-                            const LockedModule* locked, const Cache& cache, const std::stop_token& stop) {
-  auto built = GoBuild(source, architecture, toolchain, locked, cache, stop).run();
+                            const LockedModule* locked, const Work& work) {
+  auto built = GoBuild(source, architecture, toolchain, locked, work).run();
   if (built) return built;
   return fail(std::move(built).error().with(std::format("building {} {}", source.module, source.version)));
 }

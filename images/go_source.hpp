@@ -2,13 +2,12 @@
 #pragma once
 
 #include <map>
-#include <stop_token>
 #include <string>
 #include <vector>
 
-#include "images/cache.hpp"
 #include "images/lock.hpp"
 #include "images/recipe.hpp"
+#include "images/work.hpp"
 
 namespace cloudos::images {
 
@@ -31,6 +30,6 @@ struct GoPrograms {
 // Builds all programs of a source, or takes them from the cache. `locked`: what the module must be, or nullptr to accept
 // what there is. Errors: trust (the module is not the locked one), failed (with the compiler's last lines), network.
 [[nodiscard]] Result<GoPrograms> build_go(const GoSource& source, const std::string& architecture, const std::string& toolchain,
-                                          const LockedModule* locked, const Cache& cache, const std::stop_token& stop);
+                                          const LockedModule* locked, const Work& work);
 
 }  // namespace cloudos::images

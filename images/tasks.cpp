@@ -25,8 +25,7 @@ class Board {
       if (!next) return;
       state_[*next] = State::running;
       lock.unlock();
-      auto status =
-          stop_.stop_requested() ? fail(ErrorKind::cancelled, "the build was stopped; what was made is kept") : tasks_[*next].work();
+      auto status = stop_.stop_requested() ? fail(ErrorKind::cancelled, "stopped before it began") : tasks_[*next].work();
       lock.lock();
       state_[*next] = State::done;
       if (!status && result_) result_ = std::move(status);

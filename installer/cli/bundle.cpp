@@ -102,7 +102,7 @@ void print_event(const Context& context, const images::BuildEvent& event) {
   if (context.json) return print_json(std::cerr, event_record(event));
   const auto count = std::format("[{:>2}/{}]", event.done, event.of);
   switch (event.kind) {
-    case Kind::started: return;
+    case Kind::started: std::cerr << std::format("{} building   {}", count, event.what) << std::endl; return;
     case Kind::cached:
       if (context.verbose > 0) std::cerr << std::format("{} as before  {}", count, event.what) << std::endl;
       return;
@@ -112,13 +112,6 @@ void print_event(const Context& context, const images::BuildEvent& event) {
                 << std::endl;
       return;
   }
-}
-
-// Says what is running when something takes long, and again only when it has changed.
-void print_started(const Context& context, const images::BuildEvent& event) {
-  if (!context.quiet && !context.json && event.kind == images::BuildEvent::Kind::started && event.what.starts_with("go ") &&
-      context.verbose > 0)
-    std::cerr << "        building  " << event.what << std::endl;
 }
 
 Result<int> build(const Context& context, const BuildFlags& flags) {
@@ -135,10 +128,7 @@ Result<int> build(const Context& context, const BuildFlags& flags) {
   CLOUDOS_ASSIGN(options.created, created_from_environment());
   options.update_lock = flags.update_lock;
   options.jobs = flags.jobs > 0 ? flags.jobs : std::clamp(std::thread::hardware_concurrency(), 1U, 8U);
-  options.progress = [&](const images::BuildEvent& event) {
-    print_started(context, event);
-    print_event(context, event);
-  };
+  options.progress = [&](const images::BuildEvent& event) { print_event(context, event); };
   std::stop_source stop;
   options.stop = stop.get_token();
   const StopSignals signals(stop, [] { std::cerr << "stopped; what was made is kept, the same command goes on\n"; });
