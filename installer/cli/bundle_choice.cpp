@@ -76,6 +76,9 @@ Result<std::vector<os::PublicKey>> trusted_keys(const BundleFlags& flags, const 
 Result<images::Bundle> open_bundle(const BundleFlags& flags) {
   fs::path file = flags.file;
   if (file.empty()) { CLOUDOS_ASSIGN(file, find_bundle()); }
+  if (std::error_code ignored; !fs::is_regular_file(file, ignored))
+    return fail(ErrorKind::input, std::format("there is no bundle {}", file.string()),
+                "build one with `cloudos bundle build`, or name it with --bundle");
   CLOUDOS_ASSIGN(const auto keys, trusted_keys(flags, file));
   auto bundle = images::Bundle::open(file, {.keys = keys, .allow_unsigned = flags.allow_unsigned});
   if (!bundle) return fail(std::move(bundle).error().with(std::format("opening the bundle {}", file.string())));

@@ -14,12 +14,16 @@ Result<MasterAnswer> ask_masters(const model::ClusterConfig& config, const std::
   });
   std::string tried;
   ErrorKind kind = ErrorKind::network;
+  std::string hint = "is the cluster installed, and is one of its masters up?";
   for (std::size_t i = 0; i < masters.size(); ++i) {
     if (answers[i]) return MasterAnswer{.master = *masters[i], .text = std::move(*answers[i])};
     tried += std::format("\n  {}: {}", masters[i]->id.value, answers[i].error().message);
-    if (answers[i].error().kind != ErrorKind::network && answers[i].error().kind != ErrorKind::timeout) kind = answers[i].error().kind;
+    const auto& error = answers[i].error();
+    if (error.kind == ErrorKind::network || error.kind == ErrorKind::timeout) continue;
+    kind = error.kind;
+    if (!error.hint.empty()) hint = error.hint;
   }
-  return fail(kind, std::format("no master answers{}", tried), "is the cluster installed, and is one of its masters up?");
+  return fail(kind, std::format("no master answers{}", tried), hint);
 }
 
 }  // namespace cloudos::driver

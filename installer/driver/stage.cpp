@@ -87,7 +87,8 @@ class StageRun {
     seen_ = std::max(seen_, event->sequence);
     event->machine = machine_.id();
     event->stage = stage_.id;
-    if (event->text.empty() && (event->kind == Kind::run_started || event->kind == Kind::run_done)) event->text = stage_.title;
+    // The agent knows the stage by its id only; people read its title.
+    if (event->kind == Kind::run_started || event->kind == Kind::run_done || event->kind == Kind::run_failed) event->text = stage_.title;
     digest(*event);
     setting_.emit(*event);
     return {};
