@@ -109,8 +109,10 @@ Result<Undo> before(const model::KubeadmInit& a, Session& session) { return befo
 Status apply(const model::KubeadmInit& a, Session& session) {
   CLOUDOS_ASSIGN(auto started, only_start(session, true));
   if (started) return {};
-  CLOUDOS_TRY(
-      run_kubeadm(session, session.kubeadm({"init", "--skip-token-print", "--skip-certificate-key-print"}), a.config, a.ignore_preflight));
+  auto argv = session.kubeadm({"init", "--skip-token-print", "--skip-certificate-key-print"});
+  // The plan gives a key when masters are to join: what OfferJoin would do, in the one process that has it all at hand.
+  if (a.config.contains("certificateKey")) argv += "--upload-certs";
+  CLOUDOS_TRY(run_kubeadm(session, std::move(argv), a.config, a.ignore_preflight));
   session.forget();
   return tell_ca(session);
 }

@@ -42,30 +42,37 @@ Result<std::string> with_version(const Session& session, std::string config) {
          "\n";
 }
 
+Status tell_ca(Session& session) {
+  CLOUDOS_ASSIGN(auto pem, os::read(session.at("/etc/kubernetes/pki/ca.crt")));
+  CLOUDOS_ASSIGN(auto hash, os::spki_hash(pem));
+  session.output("ca-spki", std::move(hash));
+  return {};
+}
+
 }  // namespace
 
+// The token is of this run alone, and it is made after the keys are uploaded, by kubeadm init as by apply() below: where it
+// is, the keys that are there are this run's too. What an earlier run left says nothing.
 Result<Check> check(const model::OfferJoin& a, Session& session) {
-  // The token and the key are of this run: what an earlier one left does not open them.
-  if (!session.verifying) return Check::needed(a.certificates ? "a join token and the control plane's keys" : "a join token");
   CLOUDOS_ASSIGN(auto present, offered(session, a.certificates));
   const std::size_t wanted = (token_object(session).empty() ? 0U : 1U) + (a.certificates ? 1U : 0U);
-  return present.size() >= wanted ? Check::satisfied() : Check::needed("the cluster does not have them");
+  if (token_object(session).empty() || present.size() < wanted)
+    return Check::needed(a.certificates ? "a join token and the control plane's keys" : "a join token");
+  CLOUDOS_TRY(tell_ca(session));
+  return Check::satisfied();
 }
 Result<Undo> before(const model::OfferJoin&, Session&) { return Undo{}; }
 Status apply(const model::OfferJoin& a, Session& session) {
   CLOUDOS_ASSIGN(auto text, session.resolve(a.config));
   CLOUDOS_ASSIGN(auto config, with_version(session, std::move(text)));
-  CLOUDOS_TRY(session.command(session.kubeadm({"init", "phase", "bootstrap-token", "--config", "/dev/stdin", "--kubeconfig",
-                                               paths::admin_conf, "--skip-token-print"}),
-                              {.input = bytes_of(config)}));
   if (a.certificates)
     CLOUDOS_TRY(session.command(session.kubeadm({"init", "phase", "upload-certs", "--upload-certs", "--config", "/dev/stdin",
                                                  "--kubeconfig", paths::admin_conf, "--skip-certificate-key-print"}),
                                 {.input = bytes_of(config)}));
-  CLOUDOS_ASSIGN(auto pem, os::read(session.at("/etc/kubernetes/pki/ca.crt")));
-  CLOUDOS_ASSIGN(auto hash, os::spki_hash(pem));
-  session.output("ca-spki", std::move(hash));
-  return {};
+  CLOUDOS_TRY(session.command(session.kubeadm({"init", "phase", "bootstrap-token", "--config", "/dev/stdin", "--kubeconfig",
+                                               paths::admin_conf, "--skip-token-print"}),
+                              {.input = bytes_of(config)}));
+  return tell_ca(session);
 }
 
 Result<Check> check(const model::WithdrawJoin&, Session& session) {

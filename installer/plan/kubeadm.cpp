@@ -123,13 +123,14 @@ std::vector<std::string> waivers(const Member& member) {
 }
 
 std::string init_config(const Input& input, const Cluster& cluster, const Member& founder) {
-  const json init = {{"apiVersion", kubeadm_api},
-                     {"kind", "InitConfiguration"},
-                     {"bootstrapTokens", json::array({bootstrap_token()})},
-                     {"certificateKey", certificate_key},
-                     {"localAPIEndpoint", {{"advertiseAddress", founder.address}, {"bindPort", api_port}}},
-                     {"nodeRegistration", node_registration(cluster, founder)},
-                     {"timeouts", timeouts()}};
+  json init = {{"apiVersion", kubeadm_api},
+               {"kind", "InitConfiguration"},
+               {"bootstrapTokens", json::array({bootstrap_token()})},
+               {"localAPIEndpoint", {{"advertiseAddress", founder.address}, {"bindPort", api_port}}},
+               {"nodeRegistration", node_registration(cluster, founder)},
+               {"timeouts", timeouts()}};
+  // Only masters that join need the control plane's keys; without a key none are uploaded.
+  if (std::ranges::count_if(cluster.members, &Member::master) > 1) init["certificateKey"] = certificate_key;
   std::string all;
   for (const auto& document :
        {init, cluster_configuration(input, cluster), kubelet_configuration(cluster, founder), proxy_configuration(cluster)})
@@ -151,13 +152,13 @@ std::string join_config(const Cluster& cluster, const Member& member) {
   return join.dump() + "\n";
 }
 
-std::string offer_config(const Input& input, const Member& lead) {
-  const json init = {{"apiVersion", kubeadm_api},
-                     {"kind", "InitConfiguration"},
-                     {"bootstrapTokens", json::array({bootstrap_token()})},
-                     {"certificateKey", certificate_key},
-                     {"localAPIEndpoint", {{"advertiseAddress", lead.address}, {"bindPort", api_port}}},
-                     {"nodeRegistration", {{"name", lead.node}, {"criSocket", std::string("unix://") + paths::containerd_socket}}}};
+std::string offer_config(const Input& input, const Member& lead, bool certificates) {
+  json init = {{"apiVersion", kubeadm_api},
+               {"kind", "InitConfiguration"},
+               {"bootstrapTokens", json::array({bootstrap_token()})},
+               {"localAPIEndpoint", {{"advertiseAddress", lead.address}, {"bindPort", api_port}}},
+               {"nodeRegistration", {{"name", lead.node}, {"criSocket", std::string("unix://") + paths::containerd_socket}}}};
+  if (certificates) init["certificateKey"] = certificate_key;
   const json cluster = {{"apiVersion", kubeadm_api}, {"kind", "ClusterConfiguration"}, {"kubernetesVersion", version_of(input)}};
   return init.dump() + "\n---\n" + cluster.dump() + "\n";
 }

@@ -15,8 +15,8 @@ inline constexpr auto ca_spki = "${value:ca-spki}";
 // kubeadm's configuration (kubeadm.k8s.io/v1beta4) as JSON documents with "---" lines between them, for one machine each.
 [[nodiscard]] std::string init_config(const Input& input, const Cluster& cluster, const Member& founder);
 [[nodiscard]] std::string join_config(const Cluster& cluster, const Member& member);
-// What OfferJoin needs of it: the token and the key.
-[[nodiscard]] std::string offer_config(const Input& input, const Member& lead);
+// What OfferJoin needs of it: the token, and for masters the key.
+[[nodiscard]] std::string offer_config(const Input& input, const Member& lead, bool certificates);
 // The preflight checks of kubeadm that this machine cannot pass though Kubernetes runs on it; from facts only.
 [[nodiscard]] std::vector<std::string> waivers(const Member& member);
 

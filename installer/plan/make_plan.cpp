@@ -37,7 +37,8 @@ class Builder {
     apply_to_cluster();
     make_ready();
     finish();
-    if (!joining_.empty()) plan_.secrets = {"certificate-key", "join-token"};
+    if (masters_join()) plan_.secrets.emplace_back("certificate-key");
+    if (!joining_.empty()) plan_.secrets.emplace_back("join-token");
     return std::move(plan_);
   }
 
@@ -78,7 +79,7 @@ class Builder {
   }
   void add_offer(StepList& steps) const {
     steps.add("offer-join", "join token", "for the machines of this run only; taken back at its end",
-              model::OfferJoin{offer_config(input_, *cluster_.lead), masters_join()});
+              model::OfferJoin{offer_config(input_, *cluster_.lead, masters_join()), masters_join()});
   }
 
   void found_or_offer() {
@@ -192,9 +193,11 @@ class Builder {
     std::vector<StageId> joins;
     for (const auto* m : joining_)
       if (m != &lead) joins.push_back(stage_id("join", *m));
+    // kubeadm makes a token with a new cluster even if nobody else is to join.
+    if (joins.empty() && !cluster_.exists) joins.push_back(stage_id("init", lead));
     if (!joins.empty()) {
       StepList steps;
-      steps.add("withdraw-join", "join token taken back", "nobody else joins with it", model::WithdrawJoin{});
+      steps.add("withdraw-join", "join token taken back", "nobody joins with it any more", model::WithdrawJoin{});
       add(stage_id("withdraw", lead), lead, "offer taken back", joins, std::move(steps));
     }
     StepList steps;

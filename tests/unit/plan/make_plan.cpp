@@ -127,6 +127,23 @@ TEST_CASE("the steps of a machine do not change by its joining, so that a second
   }
 }
 
+TEST_CASE("a cluster of one keeps no join token, and its keys are not uploaded for masters that never come") {
+  const auto plan = plan::make_plan(sample::input(1, 0));
+  CHECK(stage(plan, "withdraw@10.0.0.1")->after == std::vector{StageId{"init@10.0.0.1"}});
+  CHECK(plan.secrets == std::vector<std::string>{"join-token"});
+  CHECK_FALSE(in_stage<model::KubeadmInit>(plan, "init@10.0.0.1")->config.contains("certificate-key"));
+  CHECK(in_stage<model::KubeadmInit>(plan::make_plan(sample::input(3, 0)), "init@10.0.0.1")->config.contains("${secret:certificate-key}"));
+}
+
+TEST_CASE("a plan names every secret that its steps refer to, and no other") {
+  for (const auto& in : {sample::input(3, 2), sample::input(1, 2), sample::input(1, 0), joined_input(3, 2)}) {
+    const auto plan = plan::make_plan(in);
+    const auto text = model::encode_plan(plan);
+    for (const std::string name : {"certificate-key", "join-token"})
+      CHECK(text.contains("${secret:" + name + "}") == std::ranges::contains(plan.secrets, name));
+  }
+}
+
 TEST_CASE("one more node: a live master offers, only the new machine joins, the offer is taken back") {
   auto in = joined_input(3, 2);
   in.config.machines.push_back(sample::machine(6, Role::node));
