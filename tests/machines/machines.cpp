@@ -92,11 +92,17 @@ void Sandbox::read_machines() {
   for (const auto& machine : list().at("machines")) machines_.push_back({machine.at("name"), machine.at("address"), machine.at("role")});
 }
 
-Json Sandbox::list() const {
+std::vector<Json> Sandbox::list() const {
   const auto listed = cloudos({"sandbox", "list", "--name", name_, "--json"});
   INFO(listed.out << listed.err);
   REQUIRE(listed.code == 0);
-  return Json::parse(listed.out);
+  return lines(listed.out);
+}
+
+std::uint64_t Sandbox::escapes() const {
+  const auto records = list();
+  // Look-ups of names stay with the gateway, which is also the machines' name server: CoreDNS asks it about itself.
+  return records.at(0).at("escape_packets").get<std::uint64_t>() - records.at(0).at("name_lookups").get<std::uint64_t>();
 }
 
 std::vector<Machine> Sandbox::of(const std::string& role) const {

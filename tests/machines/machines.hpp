@@ -61,9 +61,11 @@ class Sandbox {
   [[nodiscard]] std::vector<std::string> access() const;
   // `cloudos install` on the masters and nodes named (addresses with commas), with access() and the bundle.
   [[nodiscard]] Ran install(const std::string& masters, const std::string& nodes, std::vector<std::string> more = {}) const;
-  [[nodiscard]] Json list() const;
+  // Packets that the machines sent towards anywhere beyond themselves and this computer, since they are up.
+  [[nodiscard]] std::uint64_t escapes() const;
 
  private:
+  [[nodiscard]] std::vector<Json> list() const;
   void read_machines();
   std::string name_;
   std::vector<std::string> flags_;
