@@ -148,7 +148,12 @@ Result<Cgroups> parse_cgroups(std::string_view self_cgroup, std::string_view mou
   const auto has = [&](std::string_view controller) {
     return std::ranges::any_of(found.hierarchies, [&](const auto& one) { return std::ranges::contains(one.controllers, controller); });
   };
-  if (has("memory")) return found;
+  if (has("memory")) {
+    // The hybrid layout: systemd-nspawn makes its payload group in the systemd hierarchy by the path that it has in v2, so
+    // without a group there all machines would share one.
+    if (v2) found.hierarchies.push_back(*v2);
+    return found;
+  }
   // v1 hierarchies without the memory controller are a systemd hybrid layout of a v2 host: v2 has it.
   if (v2) return Cgroups{.unified = true, .hierarchies = {*v2}};
   return fail(ErrorKind::refused, "no control group hierarchy with a memory controller is mounted on this computer",

@@ -20,7 +20,7 @@ struct Hierarchy {
 };
 
 struct Cgroups {
-  bool unified = false;  // cgroup v2 alone; otherwise v1 hierarchies, a v2 one without controllers beside them is left alone
+  bool unified = false;  // cgroup v2 alone; otherwise v1 hierarchies, and the v2 one without controllers beside them
   std::vector<Hierarchy> hierarchies;
 };
 

@@ -14,11 +14,13 @@ TEST_CASE("on cgroup v1 a machine gets its groups where the caller is, in every 
                                    "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n");
   REQUIRE(found);
   CHECK_FALSE(found->unified);
-  REQUIRE(found->hierarchies.size() == 3);
+  REQUIRE(found->hierarchies.size() == 4);
   CHECK(found->hierarchies[0] ==
         Hierarchy{.controllers = {"name=systemd"}, .mount = "/sys/fs/cgroup/systemd", .parent = "/sys/fs/cgroup/systemd"});
   CHECK(found->hierarchies[1].parent == "/sys/fs/cgroup/memory/user/42");
   CHECK(found->hierarchies[2].controllers == std::vector<std::string>{"cpu", "cpuacct"});
+  // systemd-nspawn goes by the group there, else all machines would share their units' groups.
+  CHECK(found->hierarchies[3].parent == "/sys/fs/cgroup/unified");
 }
 
 TEST_CASE("on cgroup v2 a machine gets one group at the top, where no process of the caller is in its way") {
