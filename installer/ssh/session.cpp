@@ -12,7 +12,9 @@ namespace cloudos::ssh {
 
 namespace {
 
-constexpr int signs_missed_at_most = 3;
+constexpr int unanswered_at_most = 2;
+// libssh2 takes a span of one second for two.
+constexpr Milliseconds shortest_keepalive{2000};
 
 // libssh2_init(3) is not thread-safe and must come first.
 bool library_ready() {
@@ -39,7 +41,7 @@ Result<std::unique_ptr<Session>> Session::over(os::Fd socket, std::string peer, 
 }
 
 Session::Session(os::Fd socket, std::string peer, Milliseconds keepalive, LIBSSH2_SESSION* session)
-    : socket_(std::move(socket)), peer_(std::move(peer)), keepalive_(std::max(keepalive, Milliseconds{1000})), session_(session) {}
+    : socket_(std::move(socket)), peer_(std::move(peer)), keepalive_(std::max(keepalive, shortest_keepalive)), session_(session) {}
 
 Session::~Session() {
   // One try to say goodbye. Then the socket is shut, so that freeing what is still open neither waits nor asks to be repeated.
@@ -60,7 +62,10 @@ Status Session::wait(Deadline deadline, std::string_view doing, int interrupt) {
   if (ready < 0 && errno != EINTR) return fail_errno(std::format("poll the connection to {}", peer_), errno);
   if (std::chrono::steady_clock::now() >= deadline)
     return fail(Error{.kind = ErrorKind::timeout, .message = std::format("{}: {} did not end in time", peer_, doing), .retryable = true});
-  if (fds[0].revents != 0) silent_ = Milliseconds{0};
+  if (fds[0].revents != 0) {
+    silent_ = Milliseconds{0};
+    unanswered_ = 0;
+  }
   if (ready == 0) return idle(Milliseconds{span});
   return {};
 }
@@ -68,16 +73,23 @@ Status Session::wait(Deadline deadline, std::string_view doing, int interrupt) {
 Status Session::idle(Milliseconds waited) {
   if (!ask_for_life_) return {};
   silent_ += waited;
-  if (silent_ >= signs_missed_at_most * keepalive_)
+  if (unanswered_ >= unanswered_at_most)
     return fail(Error{
         .kind = ErrorKind::network,
         .message = std::format("{} has given no sign of life for {} s", peer_, std::chrono::floor<std::chrono::seconds>(silent_).count()),
         .retryable = true});
-  // Only where it fits into the socket's buffer at once: libssh2 forgets the rest of a keepalive that did not.
+  // Only where it fits into the socket's buffer at once: libssh2 forgets the rest of a keepalive that did not. A full buffer
+  // is a question, too: nothing of it was taken for a whole span.
   pollfd out{.fd = socket_.get(), .events = POLLOUT, .revents = 0};
-  if (sending() || ::poll(&out, 1, 0) != 1) return {};
+  if (sending() || ::poll(&out, 1, 0) != 1) {
+    ++unanswered_;
+    return {};
+  }
   int next = 0;
   if (libssh2_keepalive_send(session_, &next) != 0) return std::unexpected(error("keeping the connection"));
+  // libssh2 goes by the clock on the wall and may have sent nothing, which a peer cannot answer. A whole span until the next
+  // one tells that it has.
+  if (next == std::chrono::floor<std::chrono::seconds>(keepalive_).count()) ++unanswered_;
   return {};
 }
 
@@ -89,7 +101,7 @@ bool Session::hung_up(Milliseconds within) const {
 void Session::keep_alive() {
   ask_for_life_ = true;
   const auto seconds = std::chrono::floor<std::chrono::seconds>(keepalive_).count();
-  libssh2_keepalive_config(session_, 1, static_cast<unsigned>(std::max<long>(2, seconds)));
+  libssh2_keepalive_config(session_, 1, static_cast<unsigned>(seconds));
 }
 
 Error Session::error(std::string_view doing) const {

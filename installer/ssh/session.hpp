@@ -18,8 +18,8 @@ namespace cloudos::ssh {
 
 class Session {
  public:
-  // `peer`: as messages name it. `keepalive`: the span of silence after which the peer is asked for a sign of life; three such
-  // spans without one end the session.
+  // `peer`: as messages name it. `keepalive`: the span of silence after which the peer is asked for a sign of life, at least
+  // 2 s; two questions without an answer end the session.
   static Result<std::unique_ptr<Session>> over(os::Fd socket, std::string peer, Milliseconds keepalive);
   ~Session();
   Session(const Session&) = delete;
@@ -68,6 +68,7 @@ class Session {
   LIBSSH2_SESSION* session_;
   bool ask_for_life_ = false;
   Milliseconds silent_{0};
+  int unanswered_ = 0;
 };
 
 }  // namespace cloudos::ssh

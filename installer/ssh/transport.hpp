@@ -64,7 +64,7 @@ struct Options {
   std::optional<Secret> passphrase;
   bool become_root = true;
   Milliseconds connect_timeout{15'000};
-  Milliseconds keepalive{15'000};
+  Milliseconds keepalive{15'000};  // at least 2 s; two unanswered ones end the connection
 };
 
 [[nodiscard]] Result<std::unique_ptr<Transport>> connect(const Options& options, const Prompts& prompts, Log& log);

@@ -127,7 +127,7 @@ TEST_CASE("a machine without SFTP is no worse for it") {
 TEST_CASE("a peer that falls silent in the middle of a command is noticed by its missing signs of life") {
   const Sshd sshd;
   auto options = sshd.options();
-  options.keepalive = Milliseconds{1000};
+  options.keepalive = Milliseconds{2000};
   NullLog log;
   auto transport = ssh::connect(options, {}, log);
   REQUIRE(transport);
@@ -146,14 +146,35 @@ TEST_CASE("a peer that falls silent in the middle of a command is noticed by its
   CHECK(ran.error().message.contains("root@127.0.0.1"));
 }
 
-TEST_CASE("a quiet command outlives many keepalive spans") {
+TEST_CASE("a peer that falls silent in the middle of an upload is noticed, too") {
   const Sshd sshd;
   auto options = sshd.options();
-  options.keepalive = Milliseconds{1000};
+  options.keepalive = Milliseconds{2000};
   NullLog log;
   auto transport = ssh::connect(options, {}, log);
   REQUIRE(transport);
-  const auto ran = run(**transport, {"sleep", "6"}, {}, Milliseconds{30'000});
+  std::jthread freeze([&] {
+    std::this_thread::sleep_for(Milliseconds{600});
+    sshd.freeze();
+  });
+  ssh::Streams streams{.in = [](std::span<std::byte> room) -> Result<std::size_t> { return room.size(); }};
+  const auto ended = (*transport)->run({"sh", "-c", "cat > /dev/null"}, std::move(streams), in(Milliseconds{40'000}));
+  freeze.join();
+  sshd.thaw();
+  REQUIRE_FALSE(ended);
+  INFO(ended.error().text());
+  CHECK(ended.error().kind == ErrorKind::network);
+  CHECK(ended.error().message.contains("no sign of life"));
+}
+
+TEST_CASE("a quiet command outlives many keepalive spans") {
+  const Sshd sshd;
+  auto options = sshd.options();
+  options.keepalive = Milliseconds{2000};
+  NullLog log;
+  auto transport = ssh::connect(options, {}, log);
+  REQUIRE(transport);
+  const auto ran = run(**transport, {"sleep", "11"}, {}, Milliseconds{30'000});
   INFO((ran ? std::string() : ran.error().text()));
   REQUIRE(ran);
   CHECK(ran->exit.ok());

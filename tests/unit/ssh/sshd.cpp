@@ -137,7 +137,10 @@ std::vector<int> Sshd::family() const {
     const std::string name = entry.path().filename();
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
     // proc_pid_stat(5): "pid (name) state ppid"; the name may hold anything.
-    const std::string stat = read(entry.path() / "stat");
+    // A process may end while it is looked at, which a stream would throw for.
+    const auto content = os::read_if_any(entry.path() / "stat");
+    if (!content || !*content) continue;
+    const std::string& stat = **content;
     const auto at = stat.rfind(") ");
     if (at != std::string::npos) children.emplace(std::stoi(stat.substr(at + 4)), std::stoi(name));
   }
