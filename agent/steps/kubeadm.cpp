@@ -7,7 +7,7 @@
 
 #include "agent/steps/actions.hpp"
 #include "agent/steps/half.hpp"
-#include "agent/steps/netlink.hpp"
+#include "agent/steps/sweep.hpp"
 #include "core/base/text.hpp"
 #include "core/os/crypto/crypto.hpp"
 #include "core/os/file/file.hpp"
@@ -93,13 +93,13 @@ Result<bool> only_start(Session& session, bool control_plane) {
   return false;
 }
 
-// The firewall tables that were here before Kubernetes are not touched when it goes.
+// What was here before Kubernetes is not touched when it goes.
 Undo before_kubeadm(const Session& session, const std::string& node, const char* role) {
   std::vector<std::string> tables;
   if (session.env.root == "/")
     if (const auto present = nft_tables())
       for (const auto& table : *present) tables.push_back(table.text());
-  return {{"node", node}, {"role", role}, {"nft-tables", join(tables, ",")}};
+  return {{"node", node}, {"role", role}, {"nft-tables", join(tables, ",")}, {"absent", absent_now(session.env)}};
 }
 
 }  // namespace

@@ -202,16 +202,39 @@ std::vector<std::string> our_folders(const Environment& env) {
   return out;
 }
 
-void remove_empty_folders(const Environment& env) {
-  // Made by the kubelet, containerd and the CNI plugins on their way to what they keep; each only when nothing is in it.
-  for (const auto* path :
-       {"/usr/libexec/kubernetes/kubelet-plugins/volume/exec", "/usr/libexec/kubernetes/kubelet-plugins/volume",
-        "/usr/libexec/kubernetes/kubelet-plugins", "/usr/libexec/kubernetes", "/run/netns", "/etc/cni/net.d", "/etc/cni", "/opt/cni/bin",
-        "/opt/cni", "/var/lib/cni/networks", "/var/lib/cni/results", "/var/lib/cni", "/etc/systemd/system/kubelet.service.d"})
+std::vector<std::string> side_effects() {
+  // Deepest first. Made by kubelet, containerd and the CNI plugins on their way to what they keep; by the host paths of
+  // kube-proxy and flannel (/lib/modules, the iptables lock); by kubeadm's control plane (the flexvolume folder).
+  return {"/usr/libexec/kubernetes/kubelet-plugins/volume/exec",
+          "/usr/libexec/kubernetes/kubelet-plugins/volume",
+          "/usr/libexec/kubernetes/kubelet-plugins",
+          "/usr/libexec/kubernetes",
+          "/run/netns",
+          "/run/xtables.lock",
+          "/etc/cni/net.d",
+          "/etc/cni",
+          "/opt/cni/bin",
+          "/opt/cni",
+          "/var/lib/cni/networks",
+          "/var/lib/cni/results",
+          "/var/lib/cni",
+          "/lib/modules"};
+}
+
+std::string absent_now(const Environment& env) {
+  std::vector<std::string> out;
+  for (const auto& path : side_effects())
+    if (std::error_code error; !fs::exists(env.at(path), error)) out.push_back(path);
+  return join(out, ",");
+}
+
+void remove_side_effects(const Environment& env, const std::set<std::string>& absent_before) {
+  for (const auto& path : side_effects()) {
+    if (!absent_before.contains(path)) continue;
+    std::error_code error;
+    if (fs::is_regular_file(env.at(path), error) && fs::file_size(env.at(path), error) == 0) ::unlink(env.at(path).c_str());
     ::rmdir(env.at(path).c_str());
-  // kube-proxy's and flannel's pods make the iptables lock file where there is none.
-  std::error_code error;
-  if (fs::file_size(env.at("/run/xtables.lock"), error) == 0 && !error) ::unlink(env.at("/run/xtables.lock").c_str());
+  }
 }
 
 }  // namespace cloudos::steps

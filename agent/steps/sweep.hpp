@@ -30,7 +30,9 @@ namespace cloudos::steps {
 [[nodiscard]] bool other_containerd(const Environment& env);
 // The folders and files that Kubernetes and containerd fill, and that hold nothing else.
 [[nodiscard]] std::vector<std::string> our_folders(const Environment& env);
-// Folders on the way to these, where nothing is left in them.
-void remove_empty_folders(const Environment& env);
+// What Kubernetes makes beside these and may also be there without it: which of it is absent now, as a list with commas,
+// and removing what was absent before and is empty.
+[[nodiscard]] std::string absent_now(const Environment& env);
+void remove_side_effects(const Environment& env, const std::set<std::string>& absent_before);
 
 }  // namespace cloudos::steps

@@ -30,6 +30,12 @@ constexpr auto containerd = "cloudos-containerd.service";
 
 bool is_kubeadm(const model::JournalRecord& r) { return r.kind == model::KubeadmInit::kind || r.kind == model::KubeadmJoin::kind; }
 
+std::set<std::string> listed(const model::JournalRecord& record, const std::string& key) {
+  const auto found = record.undo.find(key);
+  const auto words = split(found == record.undo.end() ? "" : found->second, ',');
+  return {words.begin(), words.end()};
+}
+
 class WalkBack {
  public:
   WalkBack(Environment& env, const UndoOptions& options, Journal& journal, Emitter& emitter)
@@ -43,8 +49,8 @@ class WalkBack {
       if (is_kubeadm(record)) {
         kubernetes_ = true;
         // The oldest record, which comes last, tells what was here before all of it.
-        const auto tables = split(record.undo.contains("nft-tables") ? record.undo.at("nft-tables") : "", ',');
-        tables_before_ = {tables.begin(), tables.end()};
+        tables_before_ = listed(record, "nft-tables");
+        absent_before_ = listed(record, "absent");
         if (record.undo.contains("node")) node_ = record.undo.at("node");
       }
   }
@@ -53,6 +59,8 @@ class WalkBack {
     if (kubernetes_) {
       leave();
       reset_kubernetes();
+      // Before containerd's unit is stopped: its group goes with the last process in it.
+      static_cast<void>(kill_pods(env_));
     }
     stop_units();
     if (kubernetes_) sweep();
@@ -167,7 +175,7 @@ class WalkBack {
       // The journal goes last: as long as anything is left, another run can begin where this one was cut off.
       if (name != "agent" && name != fs::path(paths::journal).filename()) complain(each.path().string(), os::remove_tree(each.path()));
     }
-    if (kubernetes_) remove_empty_folders(env_);
+    if (kubernetes_) remove_side_effects(env_, absent_before_);
     for (const auto& record : live_)
       if (record.kind == model::Folder::kind) take_back_folder(env_, record);
     if (findings_ == 0) ::unlink(env_.at(paths::journal).c_str());
@@ -192,7 +200,7 @@ class WalkBack {
   Session session_;
   std::vector<model::JournalRecord> live_;  // newest first
   bool kubernetes_ = false;
-  std::set<std::string> tables_before_;
+  std::set<std::string> tables_before_, absent_before_;
   std::string node_;
   std::map<std::string, std::string> kept_;  // by path: why it was left
   int findings_ = 0;
