@@ -89,7 +89,8 @@ void Sandbox::grow(int masters, int nodes) {
 
 void Sandbox::read_machines() {
   machines_.clear();
-  for (const auto& machine : list().at("machines")) machines_.push_back({machine.at("name"), machine.at("address"), machine.at("role")});
+  for (const auto& record : list())
+    if (record.at("record") == "machine") machines_.push_back({record.at("name"), record.at("address"), record.at("role")});
 }
 
 std::vector<Json> Sandbox::list() const {
