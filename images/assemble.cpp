@@ -31,9 +31,11 @@ class Assembly {
   Result<model::BundleIndex> run() {
     for (std::size_t i = 0; i < recipe_.components.size(); ++i) CLOUDOS_TRY(add_component(recipe_.components[i], made_.components[i]));
     std::vector<std::pair<Rank, Digest>> order;
+    order.reserve(ranks_.size());
     for (const auto& [digest, rank] : ranks_) order.emplace_back(rank, digest);
     std::ranges::sort(order);
     std::vector<Digest> digests;
+    digests.reserve(order.size());
     for (const auto& [rank, digest] : order) digests.push_back(digest);
     CLOUDOS_TRY(place_blobs(digests, index_));
     return std::move(index_);
@@ -62,6 +64,7 @@ class Assembly {
 
   Result<model::BundleImage> add_image(const ImagePart& part, const Layer& own) {
     std::vector<Layer> layers;
+    layers.reserve(part.layers.size() + 1);
     for (const auto& name : part.layers) layers.push_back(made_.layers.at(name));
     if (!own.blob.digest.empty()) layers.push_back(own);
     const auto documents = describe_image(part, layers, recipe_.architecture(), index_.created);

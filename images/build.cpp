@@ -143,6 +143,7 @@ class Builder {
   void plan_tasks() {
     // What has most programs takes longest: it comes first, so that nothing waits for it in the end.
     std::vector<const GoSource*> sources;
+    sources.reserve(recipe_.go.size());
     for (const auto& [name, go] : recipe_.go) sources.push_back(&go);
     std::ranges::stable_sort(sources, std::greater{}, [](const GoSource* go) { return go->programs.size(); });
     for (const auto* go : sources) plan_go(go->name, *go);

@@ -44,6 +44,7 @@ Result<std::string> check_signature(const Opening& opening, const OpenOptions& o
 Status check_offsets(const model::BundleIndex& index, const Layout& layout) {
   auto expected = index;
   std::vector<Digest> order;
+  order.reserve(layout.blobs.size());
   for (const auto& place : layout.blobs) order.push_back(place.digest);
   CLOUDOS_TRY(place_blobs(order, expected));
   for (const auto& [hex, blob] : index.blobs) {

@@ -69,7 +69,7 @@ fs::path Cache::object(const Digest& digest) const { return folder_ / "objects" 
 std::optional<Json> Cache::find(const Digest& key) const {
   const auto text = os::read_if_any(folder_ / "results" / key.hex());
   if (!text || !*text) return std::nullopt;
-  const auto result = Json::parse(**text, nullptr, false);
+  auto result = Json::parse(**text, nullptr, false);
   if (!result.is_object() || !result.contains("objects") || !result["objects"].is_array()) return std::nullopt;
   for (const auto& object : result["objects"]) {
     std::error_code missing;

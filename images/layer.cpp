@@ -85,7 +85,7 @@ Result<Layer> make_layer(const LayerInputs& inputs, int level, const Cache& cach
     if (auto layer = layer_from(*found)) return std::move(*layer);
   Tree tree;
   CLOUDOS_TRY(fill(tree, inputs, cache));
-  CLOUDOS_ASSIGN(const auto layer, pack(tree, level, cache));
+  CLOUDOS_ASSIGN(auto layer, pack(tree, level, cache));
   CLOUDOS_TRY(cache.record(key, {{"objects", {layer.blob.digest.hex()}},
                                  {"blob", to_json(layer.blob)},
                                  {"diff_id", layer.diff_id.hex()},

@@ -39,6 +39,7 @@ Result<std::string> header_of(const std::string& path, Bytes size) {
 // The digests of the index in the order of their offsets.
 std::vector<Digest> by_offset(const model::BundleIndex& index) {
   std::vector<std::pair<std::uint64_t, std::string>> order;
+  order.reserve(index.blobs.size());
   for (const auto& [hex, blob] : index.blobs) order.emplace_back(blob.offset, hex);
   std::ranges::sort(order);
   std::vector<Digest> out;

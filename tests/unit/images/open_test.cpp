@@ -328,7 +328,7 @@ TEST_CASE("blobs beyond 2 and 4 GiB are found") {
   const auto small = os::sha256(tail);
   const auto zero_chunk = os::sha256(std::string(images::chunk_size, '\0'));
   model::BundleIndex index{.name = "big", .version = "1", .platform = "linux/amd64", .created = "2026-01-01T00:00:00Z"};
-  index.blobs[hole.hex()] = {.size = 5_GiB, .chunks = std::vector(5 * 256, zero_chunk)};
+  index.blobs[hole.hex()] = {.size = 5_GiB, .chunks = std::vector(std::size_t{5} * 256, zero_chunk)};
   index.blobs[small.hex()] = {.size = {tail.size()}, .chunks = {small}};
   const auto file = [](const char* path, const Digest& digest, Bytes size) {
     return model::BundleFile{.path = path, .digest = digest, .stored = "raw", .content_digest = digest, .content_size = size};
