@@ -54,6 +54,20 @@ Result<plan::Input> input_of(const model::ClusterConfig& config, const driver::S
   return input;
 }
 
+// Members of the cluster that the operator's list leaves out: the others would be set up as if they did not exist.
+std::vector<model::Finding> forgotten(const model::ClusterConfig& config, const driver::Survey& survey) {
+  std::vector<model::Finding> findings;
+  if (!survey.wanted) return findings;
+  for (const auto& machine : survey.wanted->machines) {
+    if (std::ranges::find(config.machines, machine.id, &model::MachineConfig::id) != config.machines.end()) continue;
+    findings.push_back({.code = "not-in-the-list",
+                        .where = machine.id.value,
+                        .message = "it belongs to this cluster and is not in the list",
+                        .remedy = "name it too, use `cloudos add` for new machines, or take it out first with `cloudos reset --nodes`"});
+  }
+  return findings;
+}
+
 // What is left of a plan's outcome to be said: failures in full, what was skipped, the sum.
 int conclude(const model::Plan& plan, const driver::Outcome& outcome, const driver::Survey& survey, Session& session) {
   session.rest();
@@ -132,6 +146,7 @@ Result<int> run_plan(const InstallOptions& options, const config::Loaded& loaded
   }
   auto findings = loaded.warnings;
   std::ranges::copy(survey.findings, std::back_inserter(findings));
+  std::ranges::move(forgotten(loaded.config, survey), std::back_inserter(findings));
   // What the plan would say about machines that never answered properly is only an echo of what is known already.
   if (survey.findings.empty()) std::ranges::move(plan::preflight(*input), std::back_inserter(findings));
   if (show(findings, context)) {

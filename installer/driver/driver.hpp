@@ -90,6 +90,7 @@ struct Survey {
   std::vector<model::Finding> findings;    // reached, but refused: host key, login, sudo, a broken agent
   std::vector<model::Reach> reach;
   std::map<MachineId, std::vector<MissingBlob>> missing;
+  std::optional<model::ClusterConfig> wanted;  // what the cluster that they are in holds, where there is one and it answers
 };
 // Connects, uploads the agent where this bundle's is not there yet, asks for facts, reach and missing blobs: all machines
 // side by side. The only thing that it leaves on a machine is the agent's folder.

@@ -87,6 +87,22 @@ Status ask_missing(Found& found, const model::BundleIndex& index) {
   return {};
 }
 
+// The first master that is in a cluster; it knows of what else that cluster is made.
+const Found* spokesman(const std::vector<Found>& found) {
+  const auto at = std::ranges::find_if(found, [](const Found& one) {
+    const auto& kubernetes = one.seen.facts.kubernetes;
+    return !one.error && kubernetes.state == "joined" && kubernetes.role == "master" && kubernetes.api_healthy;
+  });
+  return at == found.end() ? nullptr : &*at;
+}
+
+void ask_wanted(Machine& machine, Survey& survey, const Setting& setting) {
+  const auto text = machine.ask({"query", "wanted"});
+  const auto wanted = text ? model::decode_config(trim(*text)) : Result<model::ClusterConfig>{std::unexpected(text.error())};
+  if (wanted) survey.wanted = *wanted;
+  else setting.log->warning("{}: cannot tell what the cluster is made of: {}", machine.id().value, wanted.error().message);
+}
+
 void note(const Setting& setting, std::string text) { setting.emit({.kind = model::Event::Kind::note, .text = std::move(text)}); }
 
 std::vector<Found> start(const std::vector<model::MachineConfig>& machines, const Setting& setting) {
@@ -156,12 +172,14 @@ Survey survey(const model::ClusterConfig& config, const images::Bundle& bundle, 
   std::vector<const model::MachineConfig*> there;
   for (const auto& one : found)
     if (!one.error) there.push_back(&one.machine->config());
+  const auto* speaks = spokesman(found);
   side_by_side(found.size(), [&](std::size_t i) {
     auto& one = found[i];
     std::vector<const model::MachineConfig*> others;
     std::ranges::copy_if(there, std::back_inserter(others), [&](const auto* other) { return other->id != one.machine->id(); });
     try_on(one, [&] { return ask_reach(one, others); });
     try_on(one, [&] { return ask_missing(one, bundle.index()); });
+    if (&one == speaks && !one.error) ask_wanted(*one.machine, survey, setting);
   });
   settle(found, survey, setting);
   keep(std::move(found), survey);

@@ -72,7 +72,9 @@ class Transfer {
       if (status) break;
       if (blobs_.size() < before) attempt = 0;
       auto& error = status.error();
-      const bool again = error.kind == ErrorKind::network || error.kind == ErrorKind::timeout;
+      // A blob that arrived damaged is sent once more; what is damaged here already is found out before it is sent.
+      const bool refused = error.kind == ErrorKind::failed && refusals_++ < 1;
+      const bool again = error.kind == ErrorKind::network || error.kind == ErrorKind::timeout || refused;
       if (!again || setting_.stop.stop_requested() || Clock::now() - alive_ > setting_.timing.lost_after)
         return fail(std::move(error).with(std::format("sending the bundle to {}", machine_.id().value)));
       setting_.log->warning("{}: transfer interrupted, trying again: {}", machine_.id().value, error.message);
@@ -156,6 +158,7 @@ class Transfer {
   Clock::time_point alive_, told_{};
   std::uint64_t sent_ = 0, total_ = 0;
   bool broken_ = false;
+  int refusals_ = 0;
 };
 
 }  // namespace

@@ -105,14 +105,33 @@ TEST_CASE("a transfer that was cut asks how far it got and goes on from there") 
   Fleet fleet({"a"});
   auto& a = fleet["a"];
   a.on_receive = [&](test::FakeCall& call) -> Result<ssh::RemoteExit> {
-    std::array<std::byte, 1000> room{};
-    a.on_receive = nullptr;
     CLOUDOS_TRY(call.input());
-    static_cast<void>(room);
+    a.on_receive = nullptr;
     return test::cut();
   };
   CHECK(run(fleet, {.stages = {needs_program("install", "a")}}).ok());
   CHECK(std::ranges::count_if(a.commands, [](const auto& command) { return command.contains("store missing"); }) == 2);
+}
+
+TEST_CASE("a blob that arrived damaged is sent once more, and a second refusal is a failure that names the machine") {
+  for (const int refusals : {1, 2}) {
+    CAPTURE(refusals);
+    Fleet fleet({"a"});
+    auto& a = fleet["a"];
+    int left = refusals;
+    a.on_receive = [&](test::FakeCall& call) -> Result<ssh::RemoteExit> {
+      CLOUDOS_TRY(call.input());
+      if (--left == 0) a.on_receive = nullptr;
+      CLOUDOS_TRY(call.complain("the digest does not hold"));
+      return test::exited(1);
+    };
+    const auto outcome = run(fleet, {.stages = {needs_program("install", "a")}});
+    CHECK(outcome.ok() == (refusals == 1));
+    if (refusals == 2) {
+      REQUIRE(outcome.failures.size() == 1);
+      CHECK(outcome.failures[0].failure.message.contains("the digest does not hold, while sending the bundle to a"));
+    }
+  }
 }
 
 TEST_CASE("a connection that is lost during a stage is taken up again at the next event, and the stage is not repeated") {

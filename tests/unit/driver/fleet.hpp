@@ -187,7 +187,8 @@ class Fleet {
   }
 
   Result<ssh::RemoteExit> receive(FakeMachine& machine, FakeCall& call) {
-    if (machine.on_receive) return machine.on_receive(call);
+    // Copies, so that a script may take itself away while it runs.
+    if (const auto script = machine.on_receive) return script(call);
     CLOUDOS_ASSIGN(const auto all, call.input());
     for (const auto& digest : digests_in(all.substr(0, all.find('\n')))) {
       {
@@ -206,7 +207,8 @@ class Fleet {
       const std::lock_guard lock(mutex_);
       machine.requests.push_back(request);
     }
-    return machine.on_apply ? machine.on_apply(call, request) : all_done(call, request);
+    const auto script = machine.on_apply;
+    return script ? script(call, request) : all_done(call, request);
   }
 
   std::mutex mutex_;
