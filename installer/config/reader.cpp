@@ -55,7 +55,10 @@ void TableReader::refuse(std::string_view key, std::string code, std::string mes
 void TableReader::wrong_type(std::string_view key, const toml::node& found, std::string_view wanted) {
   refuse(key, "wrong-type", std::format("found {}, expected {}", type_name(found), wanted),
          wanted == "an integer" ? std::string("write the number without quotes")
-                                : std::format("write {} = {}", key, wanted == "a string" ? "\"…\"" : wanted == "an array" ? "[…]" : "{…}"));
+                                : std::format("write {} = {}", key,
+                                              wanted == "a string"   ? "\"…\""
+                                              : wanted == "an array" ? "[…]"
+                                                                     : "{…}"));
 }
 
 void TableReader::only(std::span<const std::string_view> known) {
