@@ -92,6 +92,10 @@ json kubelet_configuration(const Cluster& cluster, const Member& founder) {
                   {"cgroupDriver", founder.facts->cgroup.driver.empty() ? "systemd" : founder.facts->cgroup.driver},
                   {"containerRuntimeEndpoint", std::string("unix://") + paths::containerd_socket},
                   {"rotateCertificates", true},
+                  // How often the node looks at itself; it tells the API only what changed. The default of 10 s is how long a
+                  // new node would wait for being Ready. The report interval's default would follow it.
+                  {"nodeStatusUpdateFrequency", "4s"},
+                  {"nodeStatusReportFrequency", "5m0s"},
                   // Images come from the node's own store, so pulling side by side costs nothing.
                   {"serializeImagePulls", false}};
   // The kubelet of 1.35 and later refuses cgroup v1 unless told (KEP-5573).
