@@ -106,7 +106,7 @@ Status boot(const Record& record, const MachineRecord& machine) {
   CLOUDOS_ASSIGN(const auto cgroups, cgroups_here());
   CLOUDOS_TRY(destroy_groups(cgroups, group));
   CLOUDOS_TRY(await_detached(disk_of(at), in(Milliseconds{10'000})));
-  if (vm) CLOUDOS_TRY(make_tap(record.name, port_name(machine.name)));
+  CLOUDOS_TRY(vm ? make_tap(record.name, port_name(machine.name)) : remove_port(record.name, port_name(machine.name)));
   const bool scope = cgroups.unified && systemd_is_here();
   if (!scope) CLOUDOS_TRY(make_groups(cgroups, group, limits));
   const auto command = vm ? qemu_command(record, machine) : nspawn_command(record, machine, root);

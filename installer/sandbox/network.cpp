@@ -164,6 +164,15 @@ Status make_tap(const std::string& name, const std::string& port) {
   return ip_inside(name, {"link", "set", port, "master", link_name(name), "up"});
 }
 
+Status remove_port(const std::string& name, const std::string& port) {
+  const auto there = os::capture({"ip", "-n", switch_namespace(name), "link", "show", "dev", port});
+  if (!there || !there->exit.ok()) return {};
+  const auto removed = ip_inside(name, {"link", "delete", "dev", port});
+  // The kernel may have finished its own clean-up between the look and the removal.
+  const auto still = os::capture({"ip", "-n", switch_namespace(name), "link", "show", "dev", port});
+  return still && still->exit.ok() ? removed : Status{};
+}
+
 Status set_port(const std::string& name, const std::string& port, bool up) {
   return ip_inside(name, {"link", "set", port, up ? "up" : "down"});
 }

@@ -40,6 +40,9 @@ struct Subnet {
 
 // The port of a VM on the bridge; a container's is made by systemd-nspawn. An existing one is kept.
 [[nodiscard]] Status make_tap(const std::string& name, const std::string& port);
+// A container's port that is still there: the kernel takes down the network namespaces of killed pods one after the other,
+// and the machine's own link goes last. A missing one is fine.
+[[nodiscard]] Status remove_port(const std::string& name, const std::string& port);
 // Pulls or puts back a machine's cable.
 [[nodiscard]] Status set_port(const std::string& name, const std::string& port, bool up);
 // Whether the port is there and administratively down.

@@ -150,7 +150,10 @@ TEST_CASE("status shows the pool as one computer, then a line a node", "[cluster
   REQUIRE(status.code == 0);
   const auto json = Json::parse(status.out);
   CHECK(json.at("nodes").size() == 5);
-  CHECK(json.at("pool").contains("cpu"));
+  CHECK(json.at("pool").at("ready") == 5);
+  std::uint64_t cpu = 0;
+  for (const auto& node : json.at("nodes")) cpu += node.at("allocatable").at("cpu_m").get<std::uint64_t>();
+  CHECK(json.at("pool").at("allocatable").at("cpu_m") == cpu);
 }
 
 TEST_CASE("a kubeconfig names a real master and opens the cluster from elsewhere", "[cluster]") {
