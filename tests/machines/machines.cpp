@@ -1,5 +1,7 @@
 #include "tests/machines/machines.hpp"
 
+#include <unistd.h>
+
 #include <catch2/catch_test_macros.hpp>
 #include <chrono>
 #include <cstdlib>
@@ -32,7 +34,7 @@ std::string bundle_key() { return from_environment("CLOUDOS_BUNDLE_KEY", "build/
 
 std::string scratch() {
   static const std::string folder = [] {
-    const auto path = std::filesystem::temp_directory_path() / "cloudos-machine-tests";
+    const auto path = std::filesystem::temp_directory_path() / std::format("cloudos-machine-tests-{}", getpid());
     std::filesystem::remove_all(path);
     std::filesystem::create_directories(path / "home");
     return path.string();
