@@ -22,7 +22,9 @@ Status clean_half(Session& session) {
                                                std::string("--cri-socket=unix://") + paths::containerd_socket}),
                               {.limit = reset_limit}));
   for (const auto* path : {"/etc/kubernetes/manifests", "/etc/kubernetes/pki"}) CLOUDOS_TRY(os::remove_tree(session.at(path)));
-  for (const auto* path : {paths::etcd_state, "/etc/kubernetes/tmp"}) CLOUDOS_TRY(os::remove_tree(session.at(path)));
+  // The kubelet counts a pod's restarts on from the logs that it finds.
+  for (const auto* path : {paths::etcd_state, "/etc/kubernetes/tmp", "/var/log/pods", "/var/log/containers"})
+    CLOUDOS_TRY(os::remove_tree(session.at(path)));
   return {};
 }
 

@@ -204,7 +204,7 @@ std::vector<std::string> our_folders(const Environment& env) {
 
 std::vector<std::string> side_effects() {
   // Deepest first. Made by kubelet, containerd and the CNI plugins on their way to what they keep; by the host paths of
-  // kube-proxy and flannel (/lib/modules, the iptables lock); by kubeadm's control plane (the flexvolume folder).
+  // kube-proxy and flannel (/lib/modules, the iptables lock); by kubeadm's control plane (the flexvolume folder, certificates).
   return {"/usr/libexec/kubernetes/kubelet-plugins/volume/exec",
           "/usr/libexec/kubernetes/kubelet-plugins/volume",
           "/usr/libexec/kubernetes/kubelet-plugins",
@@ -218,7 +218,9 @@ std::vector<std::string> side_effects() {
           "/var/lib/cni/networks",
           "/var/lib/cni/results",
           "/var/lib/cni",
-          "/lib/modules"};
+          "/lib/modules",
+          "/etc/ssl/certs",
+          "/etc/ssl"};
 }
 
 std::string absent_now(const Environment& env) {

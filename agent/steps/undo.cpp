@@ -55,6 +55,8 @@ class WalkBack {
       }
   }
 
+  [[nodiscard]] int undone() const { return undone_; }
+
   int run() {
     if (kubernetes_) {
       leave();
@@ -160,6 +162,7 @@ class WalkBack {
   void mark_undone(const model::JournalRecord& record) {
     complain("journal", journal_.write({.run = record.run, .step = record.step, .kind = record.kind, .state = "undone"}));
     emitter_.emit(Kind::step_done, record.step, "undone");
+    ++undone_;
   }
 
   void remove_folders() {
@@ -203,15 +206,21 @@ class WalkBack {
   std::set<std::string> tables_before_, absent_before_;
   std::string node_;
   std::map<std::string, std::string> kept_;  // by path: why it was left
-  int findings_ = 0;
+  int findings_ = 0, undone_ = 0;
 };
 
-Result<int> undo_here(Environment& env, const UndoOptions& options, Emitter& emitter) {
+struct Outcome {
+  int left = 0, undone = 0;
+};
+
+Result<Outcome> undo_here(Environment& env, const UndoOptions& options, Emitter& emitter) {
   CLOUDOS_TRY(os::make_folders(env.at(paths::machine_lock).parent_path(), 0755));
   CLOUDOS_ASSIGN(auto lock, os::Lock::take(env.at(paths::machine_lock), "undo", in(lock_limit)));
   CLOUDOS_ASSIGN(auto journal,
                  fs::exists(env.at(paths::journal)) ? Journal::open(env.at(paths::journal)) : Journal::read(env.at(paths::journal)));
-  return WalkBack(env, options, journal, emitter).run();
+  WalkBack back(env, options, journal, emitter);
+  const int left = back.run();
+  return Outcome{.left = left, .undone = back.undone()};
 }
 
 }  // namespace
@@ -219,13 +228,14 @@ Result<int> undo_here(Environment& env, const UndoOptions& options, Emitter& emi
 Result<bool> undo(Environment& env, const UndoOptions& options, const EventSink& sink) {
   Emitter emitter(sink, {"undo"});
   emitter.emit(Kind::run_started, {}, "taking back what was done here");
-  const auto left = undo_here(env, options, emitter);
-  model::Event end{.kind = left && *left == 0 ? Kind::run_done : Kind::run_failed};
-  if (left && *left > 0) {
-    end.failure.message = std::to_string(*left) + (*left == 1 ? " thing is left" : " things are left");
+  const auto outcome = undo_here(env, options, emitter);
+  model::Event end{.kind = outcome && outcome->left == 0 ? Kind::run_done : Kind::run_failed};
+  if (outcome) end.outputs = {{"applied", std::to_string(outcome->undone)}, {"satisfied", "0"}};
+  if (outcome && outcome->left > 0) {
+    end.failure.message = std::to_string(outcome->left) + (outcome->left == 1 ? " thing is left" : " things are left");
     end.failure.hint = "run the same command again; what stays is named above";
   }
-  if (!left) end.failure = {.message = left.error().text(), .hint = left.error().hint};
+  if (!outcome) end.failure = {.message = outcome.error().text(), .hint = outcome.error().hint};
   const bool clean = end.kind == Kind::run_done;
   emitter.emit(std::move(end));
   return clean;
