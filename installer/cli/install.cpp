@@ -117,7 +117,10 @@ Result<int> carry_out(const model::Plan& plan, driver::Survey& survey, const ima
                       const driver::Setting& setting, Session& session) {
   std::vector<MachineId> shown;
   for (const auto& machine : plan.machines) shown.push_back(machine.id);
-  session.show_live(shown);
+  report::StepNames steps;
+  for (const auto& stage : plan.stages)
+    for (const auto& step : stage.steps) steps.emplace(step.id, step.what);
+  session.show_live(std::move(shown), std::move(steps));
   const StopSignals signals(session.stop(), [&session] {
     session.rest();
     std::cerr << "\nstopped. The machines finish the step that they are at; nothing is half done.\n"

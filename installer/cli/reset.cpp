@@ -77,8 +77,8 @@ int conclude(const std::vector<driver::Undone>& undone, const driver::Survey& su
         {{"machine", one.machine.value}, {"clean", one.clean()}, {"residue", one.residue}, {"error", one.error ? one.error->message : ""}});
     if (context.json) continue;
     if (one.error) std::cerr << sanitise(std::format("{}: {}", one.machine.value, one.error->text())) << '\n';
-    if (!one.residue.empty()) std::cerr << sanitise(std::format("{}: left behind:", one.machine.value)) << '\n';
-    for (const auto& thing : one.residue) std::cerr << sanitise(std::format("  {}", thing)) << '\n';
+    // What they are was told when it was found.
+    if (!one.residue.empty()) std::cerr << std::format("{}: {} things are left behind, see above\n", one.machine.value, one.residue.size());
     if (one.clean() && !context.quiet)
       std::cout << std::format("{}: {}\n", one.machine.value, one.nothing_here ? "nothing of cloudos was here" : "clean");
   }

@@ -52,8 +52,9 @@ driver::Setting Session::setting(driver::Connect connect) {
           .stop = stop_.get_token()};
 }
 
-void Session::show_live(std::vector<MachineId> machines) {
-  if (std::exchange(live_, false)) listeners_.add(report::live(stdout, std::move(machines), report::wants_colour(stdout)));
+void Session::show_live(std::vector<MachineId> machines, report::StepNames steps) {
+  if (std::exchange(live_, false))
+    listeners_.add(report::live(stdout, std::move(machines), report::wants_colour(stdout), std::move(steps)));
 }
 
 Milliseconds Session::elapsed() const { return std::chrono::duration_cast<Milliseconds>(std::chrono::steady_clock::now() - started_); }

@@ -22,7 +22,7 @@ class Session {
 
   [[nodiscard]] driver::Setting setting(driver::Connect connect);
   // From now on a terminal shows the live view.
-  void show_live(std::vector<MachineId> machines);
+  void show_live(std::vector<MachineId> machines, report::StepNames steps = {});
   void rest() { listeners_.rest(); }
 
   [[nodiscard]] report::LogFile& log() { return *log_; }

@@ -155,7 +155,7 @@ Survey survey(const model::ClusterConfig& config, const images::Bundle& bundle, 
         {.code = "bundle-agent", .where = bundle.file().string(), .message = agent.error().message, .remedy = agent.error().hint});
     return survey;
   }
-  note(setting, std::format("connecting to {} machines", config.machines.size()));
+  note(setting, std::format("connecting to machines: {}", config.machines.size()));
   auto found = start(config.machines, setting);
   const auto try_on = [](Found& one, auto&& work) {
     if (one.error) return;

@@ -18,8 +18,11 @@ constexpr auto repaint_every = Milliseconds{120};
 
 class Live final : public Listener {
  public:
-  Live(std::FILE* out, std::vector<MachineId> machines, bool colour)
-      : out_(out), colour_(colour), screen_(std::move(machines)), painter_([this](const std::stop_token& stop) { paint_until(stop); }) {}
+  Live(std::FILE* out, std::vector<MachineId> machines, bool colour, StepNames steps)
+      : out_(out),
+        colour_(colour),
+        screen_(std::move(machines), std::move(steps)),
+        painter_([this](const std::stop_token& stop) { paint_until(stop); }) {}
   Live(const Live&) = delete;
   Live& operator=(const Live&) = delete;
   ~Live() override {
@@ -85,8 +88,8 @@ class Live final : public Listener {
 
 }  // namespace
 
-std::unique_ptr<Listener> live(std::FILE* terminal, std::vector<MachineId> machines, bool colour) {
-  return std::make_unique<Live>(terminal, std::move(machines), colour);
+std::unique_ptr<Listener> live(std::FILE* terminal, std::vector<MachineId> machines, bool colour, StepNames steps) {
+  return std::make_unique<Live>(terminal, std::move(machines), colour, std::move(steps));
 }
 
 }  // namespace cloudos::report

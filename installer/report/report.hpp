@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -54,8 +55,9 @@ struct PlainOptions {
 [[nodiscard]] std::unique_ptr<Listener> plain(std::FILE* out, PlainOptions options);
 
 // A block at the bottom of the terminal with a line a machine: stage, step, bytes, seconds. What stays to be read (stages
-// that ended, failures, findings) scrolls above it. `machines` in the order to be shown.
-[[nodiscard]] std::unique_ptr<Listener> live(std::FILE* terminal, std::vector<MachineId> machines, bool colour);
+// that ended, failures, findings) scrolls above it. `machines` in the order to be shown; `steps`: what people call them.
+using StepNames = std::map<StepId, std::string>;
+[[nodiscard]] std::unique_ptr<Listener> live(std::FILE* terminal, std::vector<MachineId> machines, bool colour, StepNames steps = {});
 
 // An event as one plain line without a final newline, or "" when it has nothing to tell at this verbosity.
 [[nodiscard]] std::string line_of(const model::Event& event, const PlainOptions& options);

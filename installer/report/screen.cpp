@@ -32,7 +32,7 @@ std::string clip(std::string_view text, std::size_t width) {
   return std::string{text.substr(0, at)} + "…";
 }
 
-Screen::Screen(std::vector<MachineId> machines) {
+Screen::Screen(std::vector<MachineId> machines, std::map<StepId, std::string> steps) : steps_(std::move(steps)) {
   for (auto& machine : machines) rows_.push_back({.machine = std::move(machine)});
 }
 
@@ -48,7 +48,11 @@ void Screen::on(const model::Event& event, Time now) {
   };
   switch (event.kind) {
     case Kind::run_started: work(sanitise(event.text), ""); break;
-    case Kind::step_started: work("", sanitise(event.step.value)); break;
+    case Kind::step_started: {
+      const auto name = steps_.find(event.step);
+      work("", sanitise(name == steps_.end() ? event.step.value : name->second));
+      break;
+    }
     case Kind::progress:
       row->moving = event.done < event.total ? sanitise(event.text) : "";
       row->done = event.done;

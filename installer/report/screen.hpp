@@ -15,7 +15,7 @@ namespace cloudos::report {
 class Screen {
  public:
   using Time = std::chrono::steady_clock::time_point;
-  explicit Screen(std::vector<MachineId> machines);
+  explicit Screen(std::vector<MachineId> machines, std::map<StepId, std::string> steps = {});
 
   void on(const model::Event& event, Time now);
   // A line a machine, none wider than `width` columns and not more than `height` of them: when there are more machines,
@@ -34,6 +34,7 @@ class Screen {
   };
   [[nodiscard]] static std::string line(const Row& row, std::size_t name_width, std::size_t width, bool colour, Time now);
   std::vector<Row> rows_;
+  std::map<StepId, std::string> steps_;
 };
 
 // The first `width` columns of UTF-8 text, with "…" where something was left out. Counts a code point as a column.

@@ -32,7 +32,7 @@ std::string counts_of(const model::Event& event) {
   };
   const auto applied = count("applied");
   const auto satisfied = count("satisfied");
-  return applied == "0" ? std::format("nothing to do, {} steps checked", satisfied)
+  return applied == "0" ? std::format("nothing to do ({} checked)", satisfied)
                         : std::format("done, {} applied, {} were right already", applied, satisfied);
 }
 

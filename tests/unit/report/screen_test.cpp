@@ -69,3 +69,11 @@ TEST_CASE("text is cut between characters, never inside one") {
   CHECK(report::clip("äöüß", 3) == "äö…");
   CHECK(report::clip("abc", 0).empty());
 }
+
+TEST_CASE("the live view calls a step what people call it") {
+  Screen screen({a}, {{{"install:/x/kubelet"}, "kubelet 1.37.2"}});
+  auto step = event(Kind::step_started, a);
+  step.step = {"install:/x/kubelet"};
+  screen.on(step, start);
+  CHECK(screen.lines(80, 5, false, start)[0] == "▸ 10.0.0.1  waiting: kubelet 1.37.2  0.0 s");
+}

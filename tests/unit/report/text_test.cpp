@@ -72,7 +72,7 @@ TEST_CASE("the end of a stage says what was applied, or that nothing was to be d
   done.outputs = {{"applied", "3"}, {"satisfied", "9"}};
   CHECK(report::line_of(done, {}) == "10.0.0.4         images: done, 3 applied, 9 were right already");
   done.outputs = {{"applied", "0"}, {"satisfied", "12"}};
-  CHECK(report::line_of(done, {}) == "10.0.0.4         images: nothing to do, 12 steps checked");
+  CHECK(report::line_of(done, {}) == "10.0.0.4         images: nothing to do (12 checked)");
 }
 
 TEST_CASE("--json gives each event as one line that the records' own reader takes back") {
