@@ -105,7 +105,7 @@ void check_one(const Placed& placed, const model::ClusterConfig& config, Finding
 }
 
 // Two machines that share what must be their own.
-void check_unique(const std::vector<Placed>& machines, std::string code, std::string_view what,
+void check_unique(const std::vector<Placed>& machines, const std::string& code, std::string_view what,
                   const std::function<std::string(const model::MachineConfig&)>& value, Findings& findings) {
   std::map<std::string, const Placed*> seen;
   for (const auto& placed : machines) {

@@ -106,6 +106,7 @@ void check_identities(const Cluster& cluster, Report& report) {
 // clock counts where the number of machines is even, so that two machines do not accuse each other.
 void check_clocks(const Input& input, Report& report) {
   std::vector<Milliseconds> offsets;
+  offsets.reserve(input.machines.size() + 1);
   for (const auto& [id, seen] : input.machines) offsets.push_back(seen.clock_offset);
   if (offsets.empty()) return;
   if (offsets.size() % 2 == 0) offsets.emplace_back(0);

@@ -13,7 +13,6 @@ namespace cloudos::plan {
 namespace {
 
 using model::Plan;
-using model::Stage;
 
 constexpr auto network_manifest = "flannel.yaml";
 
@@ -189,6 +188,7 @@ class Builder {
   void finish() {
     const auto& lead = *cluster_.lead;
     std::vector<StageId> ready;
+    ready.reserve(cluster_.members.size());
     for (const auto& m : cluster_.members) ready.push_back(stage_id("ready", m));
     std::vector<StageId> joins;
     for (const auto* m : joining_)

@@ -167,7 +167,7 @@ void add_kubelet(const Member& member, StepList& steps) {
 }
 
 void add_images(const Input& input, const Member& member, StepList& steps) {
-  const auto add = [&](std::string phase, std::vector<const model::BundleImage*> images, bool unpack, std::string why) {
+  const auto add = [&](const std::string& phase, const std::vector<const model::BundleImage*>& images, bool unpack, std::string why) {
     if (!images.empty())
       steps.add("images:" + phase, std::format("images: {} ({})", phase, images.size()), std::move(why), load(images, unpack));
   };
@@ -178,9 +178,9 @@ void add_images(const Input& input, const Member& member, StepList& steps) {
     for (const auto* image : node)
       if (image->ref.contains("/pause:")) first.insert(first.begin(), image);
     std::erase_if(node, [](const auto* image) { return image->ref.contains("/pause:"); });
-    add("control-plane", std::move(first), true, "the control plane starts from them, unpacked beforehand");
+    add("control-plane", first, true, "the control plane starts from them, unpacked beforehand");
   }
-  add("node", std::move(node), true, "every node runs them");
+  add("node", node, true, "every node runs them");
   add("addon", input.bundle.images("addon"), false, "run on some node; unpacked where they do");
 }
 
