@@ -28,7 +28,7 @@ struct InventoryFlags {
 [[nodiscard]] Result<driver::Connect> connector(const ConnectionFlags& flags, const config::Loaded& loaded, Terminal& terminal, Log& log,
                                                 Milliseconds patience = Milliseconds{15'000});
 // For questions to masters of which any will do: a dead one should not hold up the answer.
-inline constexpr Milliseconds day_two_patience{5'000};
+inline constexpr Milliseconds day_two_patience{10'000};
 
 // The machines of a config with their defaults filled in and the flags put over them.
 [[nodiscard]] model::ClusterConfig with_flags(model::ClusterConfig config, const ConnectionFlags& flags);

@@ -202,7 +202,12 @@ Result<config::Loaded> with_existing(const InstallOptions& options, config::Load
   }
   for (const auto& machine : loaded->config.machines) {
     const auto known = std::ranges::find(wanted.machines, machine.id, &model::MachineConfig::id);
-    if (known == wanted.machines.end()) wanted.machines.push_back(machine);
+    if (known != wanted.machines.end()) continue;
+    auto added = machine;
+    // One login usually fits all: what is not said of a new machine is as with those that are known.
+    if (added.user.empty()) added.user = existing.config.machines.front().user;
+    if (added.key.empty()) added.key = existing.config.machines.front().key;
+    wanted.machines.push_back(std::move(added));
   }
   std::ranges::stable_partition(wanted.machines, [](const auto& machine) { return machine.role == model::Role::master; });
   loaded->config = with_flags(std::move(wanted), options.connection);
