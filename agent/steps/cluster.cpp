@@ -44,7 +44,7 @@ Status load_all(Session& session) {
   if (objects.cluster_loaded) return {};
   CLOUDOS_ASSIGN(
       auto answer,
-      session.command(session.kubectl({"--request-timeout=20s", "get", "nodes,daemonsets.apps,deployments.apps", "-A", "-o", "json"})));
+      session.kube(session.kubectl({"--request-timeout=20s", "get", "nodes,daemonsets.apps,deployments.apps", "-A", "-o", "json"})));
   objects.cluster_loaded = true;
   return keep(objects, answer);
 }
@@ -57,7 +57,7 @@ Result<const json*> node_object(Session& session, const std::string& name) {
     CLOUDOS_TRY(load_all(session));
   } else if (!objects.nodes.contains(name)) {
     CLOUDOS_ASSIGN(auto answer,
-                   session.command(session.kubectl({"--request-timeout=20s", "get", "node", name, "--ignore-not-found", "-o", "json"})));
+                   session.kube(session.kubectl({"--request-timeout=20s", "get", "node", name, "--ignore-not-found", "-o", "json"})));
     if (!answer.empty()) CLOUDOS_TRY(keep(objects, answer));
   }
   const auto found = objects.nodes.find(name);

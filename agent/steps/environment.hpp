@@ -43,6 +43,7 @@ struct Environment {
   fs::path root;  // "/" on a machine, a folder in tests
   Services& services;
   Commands& commands;
+  Milliseconds api_patience{60'000};  // how long an API server that does not answer is asked again
 
   // An absolute path of the machine, below the root.
   [[nodiscard]] fs::path at(std::string_view path) const { return root / fs::path(path).relative_path(); }

@@ -35,8 +35,9 @@ bool is_one_document(const std::string& content) { return !trim(content).starts_
 
 Status fetch(Session& session, const std::string& stream) {
   if (stream.empty()) return {};
-  CLOUDOS_ASSIGN(auto output, session.ask(session.kubectl({"--request-timeout=20s", "get", "-f", "-", "--ignore-not-found", "-o", "json"}),
-                                          {.input = bytes_of(stream)}));
+  CLOUDOS_ASSIGN(auto output,
+                 session.kube_ask(session.kubectl({"--request-timeout=20s", "get", "-f", "-", "--ignore-not-found", "-o", "json"}),
+                                  Milliseconds{60'000}, stream));
   if (!output.exit.ok()) {
     // A kind or namespace that the cluster does not have yet means that the manifest is not applied; a silent API is an error.
     if (output.err.contains("no matches for kind") || output.err.contains("not found")) return {};
@@ -84,9 +85,9 @@ Result<Check> check(const model::ApplyManifest& a, Session& session) {
 Result<Undo> before(const model::ApplyManifest&, Session&) { return Undo{}; }
 
 Status apply(const model::ApplyManifest& a, Session& session) {
-  CLOUDOS_ASSIGN(auto answer, session.command(session.kubectl({"--request-timeout=60s", "apply", "--server-side", "--field-manager=cloudos",
-                                                               "--force-conflicts", "-f", "-", "-o", "json"}),
-                                              {.input = bytes_of(a.content), .limit = apply_limit}));
+  CLOUDOS_ASSIGN(auto answer, session.kube(session.kubectl({"--request-timeout=60s", "apply", "--server-side", "--field-manager=cloudos",
+                                                            "--force-conflicts", "-f", "-", "-o", "json"}),
+                                           apply_limit, a.content));
   CLOUDOS_ASSIGN(auto list, objects_of(answer));
   if (!session.objects) session.objects = std::make_unique<KubeObjects>();
   auto objects = json::object();

@@ -74,8 +74,8 @@ Status apply(const model::PodNetwork& a, Session& session) {
   CLOUDOS_ASSIGN(auto content, wanted(a, session));
   if (!content) {
     session.forget();
-    CLOUDOS_TRY(session.command(session.kubectl({"wait", "--for=jsonpath={.spec.podCIDR}", "node/" + a.node, "--timeout=120s"}),
-                                {.limit = Milliseconds{135'000}}));
+    CLOUDOS_TRY(session.kube(session.kubectl({"wait", "--for=jsonpath={.spec.podCIDR}", "node/" + a.node, "--timeout=120s"}),
+                             Milliseconds{135'000}));
     CLOUDOS_ASSIGN(content, wanted(a, session));
     if (!content)
       return fail(ErrorKind::failed, "node " + a.node + " has no podCIDR",

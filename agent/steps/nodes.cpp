@@ -76,7 +76,7 @@ json patch_for(const model::NodeSettings& a, const json& node) {
 
 Status wait_for(Session& session, Argv argv, int seconds) {
   argv += std::format("--timeout={}s", seconds);
-  CLOUDOS_TRY(session.command(argv, {.limit = Milliseconds{(std::int64_t{seconds} + 15) * 1000}}));
+  CLOUDOS_TRY(session.kube(argv, Milliseconds{(std::int64_t{seconds} + 15) * 1000}));
   return {};
 }
 

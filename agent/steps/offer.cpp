@@ -25,7 +25,7 @@ Result<std::vector<nlohmann::json>> offered(Session& session, bool certificates)
   if (token.empty() && !certificates) return std::vector<nlohmann::json>{};
   if (!token.empty()) argv += token;
   if (certificates) argv += uploaded;
-  CLOUDOS_ASSIGN(auto answer, session.command(argv));
+  CLOUDOS_ASSIGN(auto answer, session.kube(argv));
   return objects_of(answer);
 }
 
@@ -91,7 +91,7 @@ Status apply(const model::WithdrawJoin&, Session& session) {
       for (const auto& owner : *owners)
         if (const auto name = text_at(owner, {"name"}); name.starts_with("bootstrap-token-")) argv += name;
   }
-  CLOUDOS_TRY(session.command(argv));
+  CLOUDOS_TRY(session.kube(argv));
   return {};
 }
 

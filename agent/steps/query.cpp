@@ -150,8 +150,11 @@ json row_of(const json& node, const Sum& requested) {
 Result<std::string> ask(Environment& env, std::initializer_list<std::string> words) {
   const model::ApplyRequest nothing{};
   CLOUDOS_ASSIGN(auto journal, Journal::read(env.at(paths::journal)));
-  Session session(env, nothing, journal);
-  return session.command(session.kubectl(words), {.limit = Milliseconds{40'000}});
+  // Who looks wants to know soon that there is no answer.
+  Environment impatient = env;
+  impatient.api_patience = Milliseconds{0};
+  Session session(impatient, nothing, journal);
+  return session.kube(session.kubectl(words), Milliseconds{40'000});
 }
 
 }  // namespace

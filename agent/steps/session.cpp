@@ -1,6 +1,9 @@
 #include "agent/steps/session.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstdlib>
+#include <thread>
 
 #include "agent/steps/cluster.hpp"
 #include "agent/steps/images.hpp"
@@ -87,8 +90,34 @@ Result<os::Output> Session::ask(const Argv& argv, Call call) {
   return env.commands.capture(argv, std::move(options));
 }
 
-Result<std::string> Session::command(const Argv& argv, Call call) {
-  auto output = ask(argv, std::move(call));
+Result<std::string> Session::command(const Argv& argv, Call call) { return stdout_of(argv, ask(argv, std::move(call))); }
+
+Result<std::string> Session::kube(const Argv& argv, Milliseconds limit, const std::string& input) {
+  return stdout_of(argv, kube_ask(argv, limit, input));
+}
+
+Result<os::Output> Session::kube_ask(const Argv& argv, Milliseconds limit, const std::string& input) {
+  const auto until = in(env.api_patience);
+  Milliseconds pause{250};
+  for (bool told = false;; told = true) {
+    auto output = ask(argv, {.input = bytes_of(input), .limit = limit});
+    if (!output || output->exit.ok() || !may_pass(output->err) || std::chrono::steady_clock::now() + pause > until) return output;
+    if (!told) note("the API server does not answer yet (" + sanitise(redact(trim(output->err)).substr(0, 160)) + "); asking again");
+    std::this_thread::sleep_for(pause);
+    pause = std::min(pause * 2, Milliseconds{4'000});
+  }
+}
+
+bool may_pass(std::string_view error) {
+  constexpr auto signs = std::to_array<std::string_view>(
+      {"rpc not supported for learner", "etcdserver: leader changed", "etcdserver: no leader", "etcdserver: request timed out",
+       "connection refused", "connection reset by peer", "TLS handshake timeout", "i/o timeout", "unexpected EOF", ": EOF",
+       "http2: client connection lost", "server is currently unable to handle the request", "ServiceUnavailable", "apiserver not ready",
+       "Client.Timeout exceeded"});
+  return std::ranges::any_of(signs, [&](auto sign) { return error.contains(sign); });
+}
+
+Result<std::string> Session::stdout_of(const Argv& argv, Result<os::Output> output) {
   if (output && output->exit.ok()) return std::move(output->out);
   FailedCommand failed{.command = redact(quote(argv)), .exit = "", .lines = {}};
   if (!output) {

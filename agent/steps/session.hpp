@@ -70,6 +70,11 @@ class Session {
   [[nodiscard]] Result<std::string> command(const Argv& argv) { return command(argv, Call{}); }
   // As command(), for calls whose failure is an answer: the output, whatever the exit.
   [[nodiscard]] Result<os::Output> ask(const Argv& argv, Call call);
+  // command() and ask() for kubectl. An API server that does not answer for a moment (it starts, its etcd elects a leader or
+  // is still a learner, the balancer has just lost it) is asked again until env.api_patience is over: each of our calls may
+  // be repeated.
+  [[nodiscard]] Result<std::string> kube(const Argv& argv, Milliseconds limit = Milliseconds{60'000}, const std::string& input = {});
+  [[nodiscard]] Result<os::Output> kube_ask(const Argv& argv, Milliseconds limit, const std::string& input = {});
   // kubectl with the first of admin.conf and kubelet.conf that is here.
   [[nodiscard]] Argv kubectl(std::initializer_list<std::string> words) const;
   [[nodiscard]] Argv ctr(std::initializer_list<std::string> words) const;
@@ -87,7 +92,11 @@ class Session {
   void forget();
 
  private:
+  [[nodiscard]] Result<std::string> stdout_of(const Argv& argv, Result<os::Output> output);
   std::map<std::string, std::string> values_;
 };
+
+// Whether kubectl's words tell of an API server that may answer in a moment.
+[[nodiscard]] bool may_pass(std::string_view kubectl_error);
 
 }  // namespace cloudos::steps

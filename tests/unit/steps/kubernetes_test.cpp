@@ -278,3 +278,20 @@ TEST_CASE("workloads are ready when all their pods are available, and an old eve
   CHECK(m.first(Kind::step_started)->text == "daemonset/kube-proxy: 1 of 2 pods are available");
   CHECK(m.first(Kind::step_failed)->failure.cause.empty());
 }
+
+TEST_CASE("an API server that cannot answer for a moment is asked again, one that refuses is not") {
+  Machine m;
+  m.put("/etc/kubernetes/kubelet.conf", "x");
+  m.commands.answers = {
+      {.part = "get node w1", .code = 1, .err = "Error from server: etcdserver: rpc not supported for learner\n", .effect = [&] {
+         if (m.commands.calls.size() < 2) return;
+         m.commands.answers[0] = {.part = "get node w1", .out = node("w1", true).dump()};
+       }}};
+  REQUIRE(m.apply(request({step("ready", model::NodeReady{"w1", 1})})));
+  CHECK(m.count(Kind::note) == 1);
+
+  m.commands.calls.clear();
+  m.commands.answers = {{.part = "get node w1", .code = 1, .err = "Error from server (Forbidden): nodes is forbidden\n"}};
+  REQUIRE_FALSE(m.apply(request({step("ready", model::NodeReady{"w1", 1})})));
+  CHECK(m.commands.count("get node w1") == 1);
+}
