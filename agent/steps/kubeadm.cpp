@@ -8,6 +8,7 @@
 #include "agent/steps/actions.hpp"
 #include "agent/steps/half.hpp"
 #include "agent/steps/sweep.hpp"
+#include "agent/steps/tunables.hpp"
 #include "core/base/text.hpp"
 #include "core/os/crypto/crypto.hpp"
 #include "core/os/file/file.hpp"
@@ -99,7 +100,13 @@ Undo before_kubeadm(const Session& session, const std::string& node, const char*
   if (session.env.root == "/")
     if (const auto present = nft_tables())
       for (const auto& table : *present) tables.push_back(table.text());
-  return {{"node", node}, {"role", role}, {"nft-tables", join(tables, ",")}, {"absent", absent_now(session.env)}};
+  Undo undo = tunables_now(session.env);
+  undo.insert({{"node", node},
+               {"role", role},
+               {"nft-tables", join(tables, ",")},
+               {"nft-chains", join(builtin_chains(session.env), ",")},
+               {"absent", absent_now(session.env)}});
+  return undo;
 }
 
 }  // namespace

@@ -112,6 +112,22 @@ std::string text_attribute(std::span<const char> payload, std::uint16_t type) {
   return "";
 }
 
+// nf_tables takes changes in batches only.
+Messages deletion(int message, std::uint16_t flags, std::uint8_t family, const std::function<void(Messages&)>& of) {
+  Messages m;
+  m.begin(NFNL_MSG_BATCH_BEGIN, 0);
+  m.body(family_of(NFPROTO_UNSPEC, NFNL_SUBSYS_NFTABLES));
+  m.end();
+  m.begin(nft_type(message), flags);
+  m.body(family_of(family));
+  of(m);
+  m.end();
+  m.begin(NFNL_MSG_BATCH_END, 0);
+  m.body(family_of(NFPROTO_UNSPEC, NFNL_SUBSYS_NFTABLES));
+  m.end();
+  return m;
+}
+
 // A kernel without nf_tables answers with one of these.
 bool means_none(int code) { return code == ENOENT || code == EOPNOTSUPP || code == EPROTONOSUPPORT || code == EINVAL; }
 
@@ -170,19 +186,19 @@ Result<std::vector<std::string>> nft_chains(const NftTable& table) {
 }
 
 Status delete_nft_table(const NftTable& table) {
-  Messages m;
-  m.begin(NFNL_MSG_BATCH_BEGIN, 0);
-  m.body(family_of(NFPROTO_UNSPEC, NFNL_SUBSYS_NFTABLES));
-  m.end();
-  m.begin(nft_type(NFT_MSG_DELTABLE), NLM_F_ACK);
-  m.body(family_of(table.family));
-  m.attribute(NFTA_TABLE_NAME, table.name);
-  m.end();
-  m.begin(NFNL_MSG_BATCH_END, 0);
-  m.body(family_of(NFPROTO_UNSPEC, NFNL_SUBSYS_NFTABLES));
-  m.end();
-  CLOUDOS_ASSIGN(const int code, talk(NETLINK_NETFILTER, m));
+  CLOUDOS_ASSIGN(const int code, talk(NETLINK_NETFILTER, deletion(NFT_MSG_DELTABLE, NLM_F_ACK, table.family,
+                                                                  [&](Messages& m) { m.attribute(NFTA_TABLE_NAME, table.name); })));
   if (code != 0 && code != ENOENT) return fail_errno("delete table " + table.text(), code);
+  return {};
+}
+
+Status delete_empty_chain(const NftTable& table, const std::string& chain) {
+  CLOUDOS_ASSIGN(const int code,
+                 talk(NETLINK_NETFILTER, deletion(NFT_MSG_DELCHAIN, NLM_F_ACK | NLM_F_NONREC, table.family, [&](Messages& m) {
+                        m.attribute(NFTA_CHAIN_TABLE, table.name);
+                        m.attribute(NFTA_CHAIN_NAME, chain);
+                      })));
+  if (code != 0 && code != ENOENT && code != EBUSY) return fail_errno("delete chain " + chain + " of " + table.text(), code);
   return {};
 }
 

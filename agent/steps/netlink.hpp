@@ -24,5 +24,7 @@ struct NftTable {
 [[nodiscard]] Result<std::vector<std::string>> nft_chains(const NftTable& table);
 // Deletes a table with all that is in it; a missing one is fine.
 [[nodiscard]] Status delete_nft_table(const NftTable& table);
+// Deletes a chain that has no rules and that no rule jumps to; one that has, or is missing, is left, and fine.
+[[nodiscard]] Status delete_empty_chain(const NftTable& table, const std::string& chain);
 
 }  // namespace cloudos::steps

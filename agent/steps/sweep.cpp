@@ -87,6 +87,19 @@ bool is_iptables_table(const NftTable& table) {
          (table.name == "nat" || table.name == "filter" || table.name == "mangle" || table.name == "raw" || table.name == "security");
 }
 
+void each_builtin_chain(const Environment& env, const std::function<void(const NftTable&, const std::string&)>& visit) {
+  if (!real(env)) return;
+  const auto tables = nft_tables();
+  if (!tables) return;
+  for (const auto& table : *tables) {
+    if (!is_iptables_table(table)) continue;
+    const auto chains = nft_chains(table);
+    if (!chains) continue;
+    for (const auto& chain : *chains)
+      if (is_builtin_chain(chain)) visit(table, chain);
+  }
+}
+
 }  // namespace
 
 int kill_pods(Environment& env) {
@@ -186,6 +199,21 @@ Status delete_tables(Environment& env, const std::set<std::string>& before) {
   return {};
 }
 
+std::vector<std::string> builtin_chains(const Environment& env) {
+  std::vector<std::string> out;
+  each_builtin_chain(env, [&](const NftTable& table, const std::string& chain) { out.push_back(table.text() + " " + chain); });
+  return out;
+}
+
+Status delete_builtin_chains(const Environment& env, const std::set<std::string>& before) {
+  Status first;
+  each_builtin_chain(env, [&](const NftTable& table, const std::string& chain) {
+    if (before.contains(table.text() + " " + chain)) return;
+    if (auto gone = delete_empty_chain(table, chain); !gone && first) first = std::move(gone);
+  });
+  return first;
+}
+
 bool other_containerd(const Environment& env) {
   std::error_code error;
   if (fs::exists(env.at("/run/containerd/containerd.sock"), error)) return true;
@@ -210,6 +238,10 @@ std::vector<std::string> side_effects() {
           "/usr/libexec/kubernetes/kubelet-plugins",
           "/usr/libexec/kubernetes",
           "/run/netns",
+          "/run/containerd/runc/k8s.io",
+          "/run/containerd/runc",
+          "/run/containerd/s",
+          "/run/containerd",
           "/run/xtables.lock",
           "/etc/cni/net.d",
           "/etc/cni",

@@ -26,6 +26,10 @@ namespace cloudos::steps {
 // and hold nothing but chains of these.
 [[nodiscard]] std::vector<NftTable> our_tables(const Environment& env, const std::set<std::string>& before);
 [[nodiscard]] Status delete_tables(Environment& env, const std::set<std::string>& before);
+// The built-in chains ("ip nat OUTPUT") of iptables' tables: iptables makes each with the first rule that goes into it.
+[[nodiscard]] std::vector<std::string> builtin_chains(const Environment& env);
+// Deletes those that are empty and were not there before.
+[[nodiscard]] Status delete_builtin_chains(const Environment& env, const std::set<std::string>& before);
 // Whether another containerd works on this machine, with which we share /run/containerd and /run/netns.
 [[nodiscard]] bool other_containerd(const Environment& env);
 // The folders and files that Kubernetes and containerd fill, and that hold nothing else.

@@ -14,6 +14,7 @@
 #include "agent/steps/steps.hpp"
 #include "agent/steps/sweep.hpp"
 #include "agent/steps/take_back.hpp"
+#include "agent/steps/tunables.hpp"
 #include "core/base/text.hpp"
 #include "core/os/file/file.hpp"
 
@@ -51,6 +52,8 @@ class WalkBack {
         // The oldest record, which comes last, tells what was here before all of it.
         tables_before_ = listed(record, "nft-tables");
         absent_before_ = listed(record, "absent");
+        chains_before_ = listed(record, "nft-chains");
+        before_ = record.undo;
         if (record.undo.contains("node")) node_ = record.undo.at("node");
       }
   }
@@ -124,12 +127,14 @@ class WalkBack {
     complain("cgroups", remove_cgroups(env_));
     complain("links", delete_links(env_));
     complain("nftables", delete_tables(env_, tables_before_));
+    complain("sysctls", restore_tunables(env_, before_));
     for (const auto* family : {"iptables", "ip6tables"}) clean_iptables(family);
+    if (before_.contains("nft-chains")) complain("nftables", delete_builtin_chains(env_, chains_before_));
   }
 
-  // Chains in tables that were here before: out of the saved text, and back.
+  // Chains in tables that were here before: out of the saved text, and back, counters and all.
   void clean_iptables(const std::string& family) {
-    const auto saved = session_.ask({family + "-save"}, {.limit = Milliseconds{20'000}});
+    const auto saved = session_.ask({family + "-save", "-c"}, {.limit = Milliseconds{20'000}});
     if (!saved || !saved->exit.ok()) return;
     std::string kept;
     bool ours = false;
@@ -138,7 +143,7 @@ class WalkBack {
       ours = ours || mine;
       if (!mine) kept += line + "\n";
     }
-    if (ours) static_cast<void>(session_.ask({family + "-restore"}, {.input = bytes_of(kept), .limit = Milliseconds{20'000}}));
+    if (ours) static_cast<void>(session_.ask({family + "-restore", "-c"}, {.input = bytes_of(kept), .limit = Milliseconds{20'000}}));
   }
 
   void walk() {
@@ -203,7 +208,8 @@ class WalkBack {
   Session session_;
   std::vector<model::JournalRecord> live_;  // newest first
   bool kubernetes_ = false;
-  std::set<std::string> tables_before_, absent_before_;
+  std::set<std::string> tables_before_, chains_before_, absent_before_;
+  std::map<std::string, std::string> before_;  // what stands in the oldest record that brought Kubernetes
   std::string node_;
   std::map<std::string, std::string> kept_;  // by path: why it was left
   int findings_ = 0, undone_ = 0;

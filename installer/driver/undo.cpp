@@ -79,7 +79,13 @@ Status forget_nodes(const std::vector<std::string>& nodes, const model::ClusterC
   auto wanted = remaining;
   for (auto& machine : wanted.machines) machine.key.clear();
   const nlohmann::json patch{{"data", {{"config.json", model::encode_config(wanted)}}}};
-  const Argv kubectl{std::format("{}/kubectl", paths::bin), "--kubeconfig", paths::admin_conf, "--request-timeout=20s"};
+  // Its cache of the API's kinds would else be left in the home folder of whoever asked.
+  const Argv kubectl{std::format("{}/kubectl", paths::bin),
+                     "--cache-dir",
+                     std::format("{}/kubectl", paths::state),
+                     "--kubeconfig",
+                     paths::admin_conf,
+                     "--request-timeout=20s"};
   Error last{.kind = ErrorKind::network, .message = "no master is left to tell"};
   for (const auto* master : remaining.masters()) {
     Machine machine(*master, setting);
