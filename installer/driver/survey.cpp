@@ -2,6 +2,7 @@
 #include <chrono>
 #include <format>
 #include <mutex>
+#include <set>
 
 #include "core/base/text.hpp"
 #include "installer/driver/agent_folder.hpp"
@@ -63,14 +64,34 @@ Result<plan::Seen> ask_facts(Machine& machine) {
       .facts = std::move(facts), .clock_offset = offset, .round_trip = std::chrono::duration_cast<Milliseconds>(after - before)};
 }
 
+// Work that an installer began there which was killed or cut off, or another operator's. It ends first: what a machine is
+// while it changes is no ground for a plan.
+Result<plan::Seen> at_rest(Machine& machine, plan::Seen seen, const Setting& setting) {
+  std::set<std::string> ended;
+  while (!seen.facts.running_apply.empty()) {
+    const auto run = seen.facts.running_apply;
+    // It has told its last event, and systemd does not know yet that it is gone.
+    if (!ended.insert(run).second) seen.facts.running_apply.clear();
+    else {
+      setting.emit(
+          {.kind = model::Event::Kind::note, .machine = machine.id(), .text = "an earlier run is still at work here; waiting for its end"});
+      CLOUDOS_TRY(machine.run({machine.agent, "follow", "--run", run}, {}, in(setting.timing.stage)));
+      CLOUDOS_ASSIGN(seen, ask_facts(machine));
+    }
+  }
+  return seen;
+}
+
 // The agent of this bundle answers; it is uploaded first where it is not there, or does not run.
 Result<plan::Seen> meet(Machine& machine, const AgentFile& agent, const images::Bundle& bundle, const Setting& setting) {
   machine.agent = agent.program();
   auto seen = ask_facts(machine);
-  if (seen || seen.error().kind != ErrorKind::failed) return seen;
+  if (seen) return at_rest(machine, std::move(*seen), setting);
+  if (seen.error().kind != ErrorKind::failed) return seen;
   setting.log->info("{}: no agent {} there yet ({})", machine.id().value, agent.name, seen.error().message);
   CLOUDOS_TRY(upload_agent(machine, agent, bundle, setting));
-  return ask_facts(machine);
+  CLOUDOS_ASSIGN(auto first, ask_facts(machine));
+  return at_rest(machine, std::move(first), setting);
 }
 
 Status ask_reach(Found& found, const std::vector<const model::MachineConfig*>& others) {

@@ -32,6 +32,8 @@ class FakeMachine {
   std::function<Result<ssh::RemoteExit>(FakeCall&, const model::ApplyRequest&)> on_apply;  // instead of the happy way
   std::function<Result<ssh::RemoteExit>(FakeCall&)> on_follow, on_receive, on_undo;
 
+  std::vector<std::string> at_work;  // the runs that it names in its facts, the first until it was followed to its end
+
   // What it saw.
   std::vector<std::string> commands;
   std::vector<model::ApplyRequest> requests;
@@ -144,7 +146,15 @@ class Fleet {
       CLOUDOS_TRY(call.complain("no such file or directory"));
       return exited(127);
     }
-    if (words[1] == "facts") return say(call, model::encode_facts({.hostname = machine.id_, .arch = "amd64"}));
+    if (words[1] == "facts") {
+      model::HostFacts facts{.hostname = machine.id_, .arch = "amd64"};
+      if (!machine.at_work.empty()) facts.running_apply = machine.at_work.front();
+      return say(call, model::encode_facts(facts));
+    }
+    if (words[1] == "follow" && !machine.at_work.empty()) {
+      machine.at_work.erase(machine.at_work.begin());
+      return exited(0);
+    }
     if (words[1] == "reach") return say(call, model::encode_reach({}));
     if (words[1] == "store") return words[2] == "missing" ? missing(machine, call) : receive(machine, call);
     if (words[1] == "apply") return apply(machine, call);

@@ -27,6 +27,19 @@ TEST_CASE("a machine without the agent gets it under a temporary name first, and
   CHECK(a.commands[a.commands.size() - 3].starts_with("rm -rf /var/lib/cloudos/agent/"));
 }
 
+TEST_CASE("work that an earlier run left going is waited for, and what the machine is asked again after it") {
+  Fleet fleet({"a"});
+  fleet["a"].at_work = {"00ab", "00cd"};
+  const auto found = driver::survey(fleet.config(), test::sample_bundle(), fleet.setting());
+  CHECK(found.findings.empty());
+  CHECK(found.seen.at({"a"}).facts.running_apply.empty());
+  CHECK(fleet["a"].ran("follow --run 00ab"));
+  CHECK(fleet["a"].place_of("follow --run 00ab") < fleet["a"].place_of("follow --run 00cd"));
+  const auto events = fleet.events();
+  CHECK(std::ranges::count_if(events,
+                              [](const auto& event) { return event.machine == MachineId{"a"} && event.text.contains("waiting"); }) == 2);
+}
+
 TEST_CASE("a machine that does not answer is left out and named; the others are surveyed") {
   Fleet fleet({"a", "b"});
   fleet["a"].reachable = false;
