@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <chrono>
 #include <cstdlib>
@@ -42,15 +43,50 @@ std::string scratch() {
   return folder;
 }
 
-Ran cloudos(const std::vector<std::string>& args, const std::map<std::string, std::string>& environment) {
-  Argv argv{program()};
-  for (const auto& arg : args) argv += arg;
+namespace {
+
+std::map<std::string, std::string> home_of_its_own() {
   // A home of its own: the tests neither read nor write the operator's known hosts, clusters and logs.
   std::map<std::string, std::string> env = {{"HOME", scratch() + "/home"}, {"XDG_CACHE_HOME", ""}};
   if (const char* cache = std::getenv("XDG_CACHE_HOME")) env["XDG_CACHE_HOME"] = cache;
   else if (const char* home = std::getenv("HOME")) env["XDG_CACHE_HOME"] = std::string(home) + "/.cache";
+  return env;
+}
+
+}  // namespace
+
+Ran cloudos(const std::vector<std::string>& args, const std::map<std::string, std::string>& environment) {
+  Argv argv{program()};
+  for (const auto& arg : args) argv += arg;
+  auto env = home_of_its_own();
   for (const auto& [key, value] : environment) env[key] = value;
   return run(argv, {}, env);
+}
+
+Ran watched(const std::vector<std::string>& args, const std::function<void(const Json& event, pid_t installer)>& see) {
+  // The shell tells its process number and then becomes the installer.
+  Argv argv{"sh", "-c", "echo $$; exec \"$@\"", "sh", program()};
+  for (const auto& arg : args) argv += arg;
+  Ran ran;
+  pid_t installer = 0;
+  std::size_t read = 0;
+  const auto take = [&](std::span<const std::byte> bytes) -> Status {
+    ran.out.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    for (auto end = ran.out.find('\n', read); end != std::string::npos; end = ran.out.find('\n', read)) {
+      const auto line = ran.out.substr(read, end - read);
+      read = end + 1;
+      if (installer == 0) installer = static_cast<pid_t>(std::stoi(line));
+      else see(Json::parse(line), installer);
+    }
+    return {};
+  };
+  const auto exit = os::run(
+      argv,
+      {.stdout_sink = take, .stderr_sink = into(ran.err), .deadline = in(std::chrono::minutes(15)), .environment = home_of_its_own()});
+  if (!exit) ran.err += exit.error().text();
+  else ran.code = exit->code.value_or(128 + exit->signal.value_or(0));
+  ran.out.erase(0, ran.out.find('\n') + 1);
+  return ran;
 }
 
 std::vector<Json> lines(const std::string& text) {
@@ -163,10 +199,15 @@ void Sandbox::fault(const std::string& verb, const Machine& machine) const {
 
 std::vector<std::string> Sandbox::access() const { return {"--user", "root", "--key", key(), "--known-hosts", known_hosts()}; }
 
-Ran Sandbox::install(const std::string& masters, const std::string& nodes, std::vector<std::string> more) const {
+std::vector<std::string> Sandbox::install_command(const std::string& masters, const std::string& nodes) const {
   std::vector<std::string> args = {"install", "--masters", masters, "--bundle", bundle(), "--bundle-key", bundle_key(), "--yes", "--json"};
   if (!nodes.empty()) args.insert(args.end(), {"--nodes", nodes});
   for (const auto& flag : access()) args.push_back(flag);
+  return args;
+}
+
+Ran Sandbox::install(const std::string& masters, const std::string& nodes, std::vector<std::string> more) const {
+  auto args = install_command(masters, nodes);
   for (auto& flag : more) args.push_back(std::move(flag));
   return cloudos(args);
 }
@@ -183,6 +224,15 @@ Json kubectl_json(const Sandbox& sandbox, const Machine& master, std::vector<std
   INFO(ran.out.substr(0, 2000) << ran.err);
   REQUIRE(ran.code == 0);
   return Json::parse(ran.out);
+}
+
+bool all_ready(const Sandbox& sandbox, const Machine& master, std::size_t count) {
+  const auto nodes = kubectl_json(sandbox, master, {"get", "nodes"});
+  if (nodes.at("items").size() != count) return false;
+  return std::ranges::all_of(nodes.at("items"), [](const Json& node) {
+    return std::ranges::any_of(node.at("status").at("conditions"),
+                               [](const Json& c) { return c.at("type") == "Ready" && c.at("status") == "True"; });
+  });
 }
 
 bool eventually(int seconds, const std::function<bool()>& so) {

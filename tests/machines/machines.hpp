@@ -3,6 +3,8 @@
 // is taken down before a new one of its name starts.
 #pragma once
 
+#include <sys/types.h>
+
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -24,6 +26,9 @@ struct Ran {
 
 // Runs build/cloudos/bin/cloudos. What it printed is shown when the test fails.
 Ran cloudos(const std::vector<std::string>& args, const std::map<std::string, std::string>& environment = {});
+// The same, shown each of its --json events as it comes, with the installer's process number; the next event is not read
+// before `see` is done.
+Ran watched(const std::vector<std::string>& args, const std::function<void(const Json& event, pid_t installer)>& see);
 // The JSON lines that a command with --json printed.
 std::vector<Json> lines(const std::string& text);
 std::string program();
@@ -60,6 +65,7 @@ class Sandbox {
   // Flags by which `cloudos` reaches and trusts these machines, as root with the sandbox's key.
   [[nodiscard]] std::vector<std::string> access() const;
   // `cloudos install` on the masters and nodes named (addresses with commas), with access() and the bundle.
+  [[nodiscard]] std::vector<std::string> install_command(const std::string& masters, const std::string& nodes) const;
   [[nodiscard]] Ran install(const std::string& masters, const std::string& nodes, std::vector<std::string> more = {}) const;
   // Packets that the machines sent towards anywhere beyond themselves and this computer, since they are up.
   [[nodiscard]] std::uint64_t escapes() const;
@@ -75,6 +81,8 @@ class Sandbox {
 // kubectl on a master, as a person would type it there.
 Ran kubectl(const Sandbox& sandbox, const Machine& master, const std::vector<std::string>& args, const std::string& input = {});
 Json kubectl_json(const Sandbox& sandbox, const Machine& master, std::vector<std::string> args);
+// So many nodes, and all Ready.
+bool all_ready(const Sandbox& sandbox, const Machine& master, std::size_t count);
 // Asks again until it is so, at most `seconds`; for what only the cluster itself can tell us.
 bool eventually(int seconds, const std::function<bool()>& so);
 
