@@ -131,3 +131,17 @@ TEST_CASE("reset leaves a machine as it was", "[access]") {
   CHECK(neighbours_alive(a.sandbox, a.node()) == a.alive);
   kept().reset();
 }
+
+TEST_CASE("a user who may sudo without a password reaches a machine with zsh, and a dry run leaves nothing there", "[access]") {
+  const Sandbox sandbox("t-nopass", 1, 0, {"--shell", "zsh", "--motd", "*** authorised use only ***"});
+  const auto& master = sandbox.named("master-1");
+  sandbox.sh(master, "printf 'Defaults requiretty\\nops ALL=(ALL) NOPASSWD: ALL\\n' > /etc/sudoers.d/ops");
+  carry_firewall(sandbox, master, false);
+  const auto before = take_snapshot(sandbox, master);
+  const auto dry = machines::cloudos({"install", "--dry-run", "--masters", master.address, "--user", "ops", "--key", sandbox.key(),
+                                      "--known-hosts", sandbox.known_hosts(), "--bundle", bundle(), "--bundle-key", bundle_key()});
+  INFO(dry.out << dry.err);
+  CHECK(dry.code == 0);
+  CHECK(dry.out.contains("kubeadm-init"));
+  CHECK(differences(before, take_snapshot(sandbox, master)) == std::vector<std::string>{});
+}
