@@ -30,8 +30,9 @@ TEST_CASE("a machine with Debian 13's own kernel, cgroup v2 and the systemd cgro
   REQUIRE(kubectl(sandbox, master, {"apply", "-f", "-"}, pod).code == 0);
   CHECK(kubectl(sandbox, master, {"wait", "--for=condition=Ready", "pod/probe", "--timeout=900s"}).code == 0);
   CHECK(trim(kubectl(sandbox, master, {"logs", "probe"}).out) == "50331648");
-  const auto configured = sandbox.sh(master, "grep -i cgroupDriver /var/lib/kubelet/config.yaml; stat -f -c %T /sys/fs/cgroup; "
-                                             "systemctl show -P ControlGroup cloudos-containerd.service");
+  const auto configured = sandbox.sh(master,
+                                     "grep -i cgroupDriver /var/lib/kubelet/config.yaml; stat -f -c %T /sys/fs/cgroup; "
+                                     "systemctl show -P ControlGroup cloudos-containerd.service");
   CHECK(configured.contains("systemd"));
   CHECK(configured.contains("cgroup2fs"));
   std::cout << configured << kubectl(sandbox, master, {"get", "nodes,pods", "-A", "-o", "wide"}).out;
