@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <ranges>
 #include <thread>
 
 #include "agent/steps/cluster.hpp"
@@ -13,6 +14,13 @@ namespace cloudos::steps {
 namespace {
 
 constexpr std::size_t kept_lines = 20;
+
+// What a failed command had to say: kubeadm and kubectl end on a hint about verbosity, their error stands before it.
+std::string said(const std::vector<std::string>& lines) {
+  const auto error = std::ranges::find_if(lines | std::views::reverse, [](const auto& line) { return line.starts_with("error:"); });
+  if (error != lines.rend()) return ":" + error->substr(std::string_view("error:").size());
+  return lines.empty() ? "" : ": " + lines.back();
+}
 
 std::vector<std::string> last_lines(std::string_view text) {
   std::vector<std::string> lines;
@@ -127,10 +135,10 @@ Result<std::string> Session::stdout_of(const Argv& argv, Result<os::Output> outp
   }
   failed.exit = output->exit.text();
   failed.lines = last_lines(redact(output->err.empty() ? output->out : output->err));
-  const auto last = failed.lines.empty() ? std::string() : ": " + failed.lines.back();
+  const auto why = said(failed.lines);
   const auto program = fs::path(argv.words.front()).filename().string();
   failed_command = std::move(failed);
-  return fail(ErrorKind::failed, program + " ended with " + output->exit.text() + last);
+  return fail(ErrorKind::failed, program + " ended with " + output->exit.text() + why);
 }
 
 Argv Session::kubectl(std::initializer_list<std::string> words) const {

@@ -80,10 +80,16 @@ Status apply(const model::Unit& a, Session& session) {
     if (file.state != Check::State::satisfied) CLOUDOS_TRY(write_file(session, unit_path(a.name), a.content, 0644));
   }
   CLOUDOS_ASSIGN(auto state, services.state(a.name));
-  if (state.load == "not-found" || state.needs_reload) CLOUDOS_TRY(services.daemon_reload());
-  if (a.enable && !is_enabled(state)) CLOUDOS_TRY(services.enable(a.name));
+  if (a.enable && !is_enabled(state)) {
+    CLOUDOS_TRY(services.enable(a.name));
+    CLOUDOS_ASSIGN(state, services.state(a.name));
+  }
+  // After enabling: from systemd 256 on the new link alone asks for a reload.
+  if (state.load == "not-found" || state.needs_reload) {
+    CLOUDOS_TRY(services.daemon_reload());
+    CLOUDOS_ASSIGN(state, services.state(a.name));
+  }
   if (!a.start) return {};
-  CLOUDOS_ASSIGN(state, services.state(a.name));
   if (!is_active(state)) {
     if (state.active == "failed") static_cast<void>(services.reset_failed(a.name));
     return services.start(a.name, in(start_limit));

@@ -24,9 +24,9 @@ json argument(std::string name, std::string value) { return {{"name", std::move(
 // Slow machines (emulated, or with slow disks) need more than kubeadm's four minutes; quick ones never wait so long.
 json timeouts() {
   return {{"controlPlaneComponentHealthCheck", "10m0s"},
-          {"kubeletHealthCheck", "6m0s"},
-          {"kubernetesAPICall", "2m0s"},
-          {"etcdAPICall", "4m0s"},
+          {"kubeletHealthCheck", "10m0s"},
+          {"kubernetesAPICall", "10m0s"},
+          {"etcdAPICall", "10m0s"},
           {"tlsBootstrap", "10m0s"},
           {"discovery", "10m0s"}};
 }

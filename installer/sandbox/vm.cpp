@@ -30,6 +30,10 @@ Status copy_newest(const fs::path& boot, std::string_view prefix, const fs::path
   return error ? Status(fail(ErrorKind::io, std::format("copy {}: {}", newest.string(), error.message()))) : Status{};
 }
 
+// One thread for all emulated CPUs: with a thread each, a CPU may run code that another one has just patched, and Linux patches
+// itself all the time (static keys). Seen as "Oops: int3" in __ip_local_out, and with kubelet's kernel.panic_on_oops=1 as a restart.
+constexpr auto one_thread = "tcg,thread=single";
+
 Argv qemu(const std::string& accelerator, const std::string& name) {
   return {"qemu-system-x86_64",
           "-nodefaults",
@@ -41,7 +45,7 @@ Argv qemu(const std::string& accelerator, const std::string& name) {
           "-machine",
           "q35",
           "-accel",
-          accelerator,
+          accelerator == "tcg" ? one_thread : accelerator,
           "-cpu",
           "max",
           "-kernel",

@@ -135,7 +135,7 @@ hand_material() {
   mkdir -p "$work/bin" "$work/cni" "$work/images"
   on "${masters[0]}" 'cd /var/lib/cloudos/current/bin && tar -ch containerd containerd-shim-runc-v2 ctr runc kubelet kubeadm kubectl' | tar -x -C "$work/bin"
   on "${masters[0]}" 'cd /var/lib/cloudos/current/cni && tar -ch .' | tar -x -C "$work/cni"
-  "$program" bundle inspect "$here/build/kubernetes-1.37.bundle" --json > "$work/bundle.json"
+  "$program" bundle inspect "$here/build/kubernetes-1.37.bundle" --key "$here/build/bundle.pub" --json > "$work/bundle.json"
   python3 - "$work/bundle.json" << 'P' > "$work/refs"
 import json, sys
 for c in json.load(open(sys.argv[1]))["components"]:
@@ -150,7 +150,8 @@ P
     "$here/dev" inside skopeo copy -q "oci-archive:build/kubernetes-1.37.bundle:$ref" "docker-archive:build/bench/$n.tar:$ref" < /dev/null
     mv "$here/build/bench/$n.tar" "$work/images/"
   done < "$work/refs"
-  sed -e 's#{{pod_cidr}}#10.244.0.0/16#g; s#{{nftables}}#true#g' "$here/manifests/flannel.yaml" > "$work/flannel.yaml"
+  sed -e "s#{{pod_cidr}}#10.244.0.0/16#g; s#{{nftables}}#true#g; s#{{image}}#$(grep /flannel: "$work/refs")#g" \
+    -e "s#{{api_host}}#${masters[0]}#g; s#{{api_port}}#6443#g" "$here/manifests/flannel.yaml" > "$work/flannel.yaml"
 }
 
 echo "by cloudos"

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "core/base/text.hpp"
+#include "core/os/crypto/crypto.hpp"
 
 namespace cloudos::machines {
 namespace {
@@ -89,6 +90,10 @@ Ran watched(const std::vector<std::string>& args, const std::function<void(const
   return ran;
 }
 
+// Tests of several checkouts may run side by side on one computer: a name's end tells whose it is. A sandbox's name has at most
+// eleven characters.
+static std::string of_this_checkout(const std::string& name) { return name.substr(0, 8) + os::sha256(program()).hex().substr(0, 3); }
+
 std::vector<Json> lines(const std::string& text) {
   std::vector<Json> out;
   for (const auto& line : split(text, '\n'))
@@ -96,7 +101,8 @@ std::vector<Json> lines(const std::string& text) {
   return out;
 }
 
-Sandbox::Sandbox(std::string name, int masters, int nodes, const std::vector<std::string>& flags) : name_(std::move(name)), flags_(flags) {
+Sandbox::Sandbox(const std::string& name, int masters, int nodes, const std::vector<std::string>& flags)
+    : name_(of_this_checkout(name)), flags_(flags) {
   cloudos({"sandbox", "down", "--name", name_});
   grow(masters, nodes);
 }

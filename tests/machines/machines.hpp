@@ -43,7 +43,8 @@ struct Machine {
 
 class Sandbox {
  public:
-  Sandbox(std::string name, int masters, int nodes, const std::vector<std::string>& flags = {});
+  // The first eight characters of `name` count.
+  Sandbox(const std::string& name, int masters, int nodes, const std::vector<std::string>& flags = {});
   ~Sandbox();
   Sandbox(const Sandbox&) = delete;
   Sandbox& operator=(const Sandbox&) = delete;

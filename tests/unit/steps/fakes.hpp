@@ -30,7 +30,7 @@ class FakeServices final : public steps::Services {
     return {};
   }
   Status enable(const std::string& unit) override {
-    return tell("enable", unit, [](auto& s) { s.load = "loaded", s.file_state = "enabled"; });
+    return tell("enable", unit, [](auto& s) { s.load = "loaded", s.file_state = "enabled", s.needs_reload = true; });
   }
   Status disable(const std::string& unit) override {
     return tell("disable", unit, [](auto& s) { s.file_state = "disabled"; });

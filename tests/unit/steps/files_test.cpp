@@ -177,7 +177,7 @@ TEST_CASE("a unit is read anew only when it changed, and restarted only when wha
   const model::Unit unit{.name = "cloudos-x.service", .content = "[Service]\nExecStart=/bin/x\n", .watches = {"/etc/cloudos/x.toml"}};
   m.put("/etc/cloudos/x.toml", "a");
   REQUIRE(m.apply(request({step("unit", unit)})));
-  CHECK(m.services.told == std::vector<std::string>{"daemon-reload", "enable cloudos-x.service", "start cloudos-x.service"});
+  CHECK(m.services.told == std::vector<std::string>{"enable cloudos-x.service", "daemon-reload", "start cloudos-x.service"});
   m.services.told.clear();
   REQUIRE(m.apply(request({step("unit", unit)})));
   CHECK(m.services.told.empty());
