@@ -237,9 +237,12 @@ std::string virtualisation_of(std::string_view container, std::string_view dmi, 
 std::string join_state(const std::vector<model::JournalRecord>& journal) {
   std::string state = "none";
   for (const auto& record : journal) {
-    if (record.kind != "kubeadm-init" && record.kind != "kubeadm-join") continue;
+    if (record.kind != "kubeadm-init" && record.kind != "kubeadm-join" && record.kind != "kubeadm-control-plane") continue;
+    // A master that is a node so far has the greater half before it.
+    const auto follows = record.undo.find("control-plane");
+    const bool whole = follows == record.undo.end() || follows->second != "follows";
     if (record.state == "undone") state = "none";
-    else state = record.state == "done" ? "joined" : "partial";
+    else state = record.state == "done" && whole ? "joined" : "partial";
   }
   return state;
 }

@@ -27,6 +27,7 @@ CLOUDOS_ACTION(LoadImages);
 // kubeadm.cpp
 CLOUDOS_ACTION(KubeadmInit);
 CLOUDOS_ACTION(KubeadmJoin);
+CLOUDOS_ACTION(KubeadmControlPlane);
 // offer.cpp
 CLOUDOS_ACTION(OfferJoin);
 CLOUDOS_ACTION(WithdrawJoin);

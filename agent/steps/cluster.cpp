@@ -4,6 +4,9 @@
 #include <cctype>
 #include <format>
 
+#include "core/os/crypto/crypto.hpp"
+#include "core/os/file/file.hpp"
+
 namespace cloudos::steps {
 namespace {
 
@@ -71,6 +74,12 @@ Result<const json*> workload_object(Session& session, const std::string& key) {
   const auto& workloads = cache(session).workloads;
   const auto found = workloads.find(key);
   return found == workloads.end() ? nullptr : &found->second;
+}
+
+Status tell_ca(Session& session) {
+  CLOUDOS_ASSIGN(auto pem, os::read(session.at("/etc/kubernetes/pki/ca.crt")));
+  session.output("ca", os::base64(pem));
+  return {};
 }
 
 Result<std::vector<json>> objects_of(std::string_view text) {

@@ -26,6 +26,9 @@ struct KubeObjects {
 [[nodiscard]] std::string workload_key(const std::string& name);
 [[nodiscard]] Result<const nlohmann::json*> workload_object(Session& session, const std::string& key);
 
+// Gives the CA certificate of this machine's cluster as the output "ca", PEM in base64 as a kubeconfig has it.
+[[nodiscard]] Status tell_ca(Session& session);
+
 // The objects of a kubectl answer: the items of a List, or the one object.
 [[nodiscard]] Result<std::vector<nlohmann::json>> objects_of(std::string_view kubectl_json);
 // Which object: "apps/v1|DaemonSet|kube-system|kube-proxy".

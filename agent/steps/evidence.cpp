@@ -84,7 +84,8 @@ std::vector<std::string> evidence_for(const model::Action& action, Session& sess
   const auto kind = model::kind_of(action);
   if (const auto* unit = std::get_if<model::Unit>(&action)) add_unit(lines, unit->name, session);
   if (kind == model::LoadImages::kind) add_unit(lines, containerd, session);
-  if (kind == model::KubeadmInit::kind || kind == model::KubeadmJoin::kind || kind == model::NodeReady::kind) {
+  if (kind == model::KubeadmInit::kind || kind == model::KubeadmJoin::kind || kind == model::KubeadmControlPlane::kind ||
+      kind == model::NodeReady::kind) {
     add_unit(lines, kubelet, session);
     add_unit(lines, containerd, session);
     add_static_pods(lines, session);

@@ -1,16 +1,19 @@
-// KubeadmInit and KubeadmJoin. kubeadm reads its configuration from standard input (--config /dev/stdin: it opens and reads
-// the file once), so that tokens and keys never touch a disk. It writes kubelet.conf late: together with the journal's
-// "done" that tells a finished one from a half.
+// KubeadmInit, KubeadmJoin, KubeadmControlPlane. kubeadm reads its configuration from standard input (--config /dev/stdin: it opens and
+// reads the file once), so that tokens and keys never touch a disk. It writes kubelet.conf late: together with the journal's "done" that
+// tells a finished one from a half. A master joins in two steps, first as a node; when the second is cut off, the first cleans up and both
+// are done again.
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <thread>
 
 #include "agent/steps/actions.hpp"
+#include "agent/steps/cluster.hpp"
 #include "agent/steps/half.hpp"
 #include "agent/steps/sweep.hpp"
 #include "agent/steps/tunables.hpp"
 #include "core/base/text.hpp"
-#include "core/os/crypto/crypto.hpp"
 #include "core/os/file/file.hpp"
 
 namespace cloudos::steps {
@@ -20,6 +23,7 @@ constexpr Milliseconds kubeadm_limit{900'000};
 constexpr Milliseconds start_limit{60'000};
 constexpr auto kubelet = "kubelet.service";
 constexpr auto ca_path = "/etc/kubernetes/pki/ca.crt";
+constexpr auto manifests = "/etc/kubernetes/manifests";
 
 // The files that a finished kubeadm leaves; the first that is missing, or "".
 std::string missing_marker(const Session& session, bool control_plane) {
@@ -50,11 +54,14 @@ bool anything_there(const Session& session) {
          fs::exists(session.at("/etc/kubernetes/manifests/kube-apiserver.yaml"));
 }
 
-Status tell_ca(Session& session) {
-  CLOUDOS_ASSIGN(auto pem, os::read(session.at(ca_path)));
-  CLOUDOS_ASSIGN(auto hash, os::spki_hash(pem));
-  session.output("ca-spki", std::move(hash));
-  return {};
+bool newer(const model::JournalRecord* a, const model::JournalRecord* b) {
+  return a != nullptr && (b == nullptr || a->sequence > b->sequence);
+}
+
+// What KubeadmControlPlane wrote since the machine last joined as a node, or nullptr.
+const model::JournalRecord* last_control_plane(const Session& session) {
+  const auto* last = session.journal.last_of(model::KubeadmControlPlane::kind);
+  return newer(last, last_kubeadm(session)) ? last : nullptr;
 }
 
 Result<Check> check_kubeadm(Session& session, bool control_plane) {
@@ -62,6 +69,9 @@ Result<Check> check_kubeadm(Session& session, bool control_plane) {
   if (last == nullptr && anything_there(session))
     return Check::conflict("Kubernetes is on this machine, and cloudos did not put it here; take it away first (`kubeadm reset`)");
   if (last == nullptr) return Check::needed("this machine is in no cluster");
+  const auto* half = last_control_plane(session);
+  if (half != nullptr && half->state != "done")
+    return Check::needed("an earlier try to become a master was cut off or failed; it is cleaned up and done again");
   if (!finished(session, control_plane)) {
     if (last->state == "intent") return Check::needed("an earlier try was cut off half way; it is cleaned up and done again");
     if (last->state == "failed") return Check::needed("an earlier try failed; it is cleaned up and done again");
@@ -69,7 +79,6 @@ Result<Check> check_kubeadm(Session& session, bool control_plane) {
   }
   CLOUDOS_ASSIGN(auto unit, session.env.services.state(kubelet));
   if (unit.active != "active" && unit.active != "activating") return Check::needed("the kubelet is not running");
-  CLOUDOS_TRY(tell_ca(session));
   return Check::satisfied();
 }
 
@@ -79,6 +88,17 @@ Result<std::string> run_kubeadm(Session& session, Argv argv, const std::string& 
   argv += "/dev/stdin";
   if (!ignore.empty()) argv += "--ignore-preflight-errors=" + join(ignore, ",");
   return session.command(argv, {.input = bytes_of(std::move(text)), .limit = kubeadm_limit});
+}
+
+// With the cluster's address and CA at hand for as long as it runs.
+Result<std::string> run_join(Session& session, Argv argv, const auto& a, const std::vector<std::string>& ignore) {
+  CLOUDOS_ASSIGN(auto discovery, session.resolve(a.discovery));
+  const auto path = session.at(paths::discovery);
+  CLOUDOS_TRY(os::make_folders(path.parent_path(), 0755));
+  CLOUDOS_TRY(os::write_atomic(path, discovery, 0600));
+  auto joined = run_kubeadm(session, std::move(argv), a.config, ignore);
+  ::unlink(path.c_str());
+  return joined;
 }
 
 // A finished one only lacks a running kubelet; anything else that was begun is cleaned up first.
@@ -111,7 +131,11 @@ Undo before_kubeadm(const Session& session, const std::string& node, const char*
 
 }  // namespace
 
-Result<Check> check(const model::KubeadmInit&, Session& session) { return check_kubeadm(session, true); }
+Result<Check> check(const model::KubeadmInit&, Session& session) {
+  CLOUDOS_ASSIGN(auto found, check_kubeadm(session, true));
+  if (found.state == Check::State::satisfied) CLOUDOS_TRY(tell_ca(session));
+  return found;
+}
 Result<Undo> before(const model::KubeadmInit& a, Session& session) { return before_kubeadm(session, a.node, "master"); }
 Status apply(const model::KubeadmInit& a, Session& session) {
   CLOUDOS_ASSIGN(auto started, only_start(session, true));
@@ -121,21 +145,25 @@ Status apply(const model::KubeadmInit& a, Session& session) {
   if (a.config.contains("certificateKey")) argv += "--upload-certs";
   CLOUDOS_TRY(run_kubeadm(session, std::move(argv), a.config, a.ignore_preflight));
   session.forget();
-  return tell_ca(session);
+  return {};
 }
 
-Result<Check> check(const model::KubeadmJoin& a, Session& session) { return check_kubeadm(session, a.control_plane); }
+Result<Check> check(const model::KubeadmJoin&, Session& session) { return check_kubeadm(session, false); }
 Result<Undo> before(const model::KubeadmJoin& a, Session& session) {
-  return before_kubeadm(session, a.node, a.control_plane ? "master" : "node");
+  auto undo = before_kubeadm(session, a.node, a.control_plane ? "master" : "node");
+  if (a.control_plane) undo["control-plane"] = "follows";
+  return undo;
 }
 Status apply(const model::KubeadmJoin& a, Session& session) {
-  CLOUDOS_ASSIGN(auto started, only_start(session, a.control_plane));
+  CLOUDOS_ASSIGN(auto started, only_start(session, false));
   if (started) return {};
+  // A kubelet that does not find the folder looks for it again seldom.
+  if (a.control_plane) CLOUDOS_TRY(os::make_folders(session.at(manifests), 0700));
   // A node of this name that was reset a moment ago counts as Ready until its lease runs out (40 s, the controller
   // manager's --node-monitor-grace-period); kubeadm refuses to join until then.
   const auto patience = in(Milliseconds{90'000});
   for (;;) {
-    auto joined = run_kubeadm(session, session.kubeadm({"join"}), a.config, a.ignore_preflight);
+    auto joined = run_join(session, session.kubeadm({"join"}), a, a.ignore_preflight);
     if (joined) break;
     const bool still_ready =
         joined.error().message.contains("already exists in the cluster") ||
@@ -145,7 +173,24 @@ Status apply(const model::KubeadmJoin& a, Session& session) {
     std::this_thread::sleep_for(std::chrono::seconds(5));
   }
   session.forget();
-  return tell_ca(session);
+  return {};
+}
+
+Result<Check> check(const model::KubeadmControlPlane&, Session& session) {
+  const auto* last = last_control_plane(session);
+  if (last == nullptr) return Check::needed("it is a node so far");
+  if (last->state != "done" && !session.verifying) return Check::needed("an earlier try was cut off or failed");
+  if (const auto missing = missing_marker(session, true); !missing.empty()) return Check::needed(missing + " is missing");
+  return Check::satisfied();
+}
+Result<Undo> before(const model::KubeadmControlPlane& a, Session&) { return Undo{{"node", a.node}, {"role", "master"}}; }
+Status apply(const model::KubeadmControlPlane& a, Session& session) {
+  auto ignore = a.ignore_preflight;
+  // Of the node that it is.
+  ignore.insert(ignore.end(), {"FileAvailable--etc-kubernetes-kubelet.conf", "Port-10250"});
+  CLOUDOS_TRY(run_join(session, session.kubeadm({"join", "--skip-phases=kubelet-start,kubelet-wait-bootstrap"}), a, ignore));
+  session.forget();
+  return {};
 }
 
 }  // namespace cloudos::steps

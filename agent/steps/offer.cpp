@@ -3,7 +3,6 @@
 #include "agent/steps/actions.hpp"
 #include "agent/steps/cluster.hpp"
 #include "core/base/text.hpp"
-#include "core/os/crypto/crypto.hpp"
 #include "core/os/file/file.hpp"
 
 namespace cloudos::steps {
@@ -40,13 +39,6 @@ Result<std::string> with_version(const Session& session, std::string config) {
   return config + "\n---\n" +
          nlohmann::json{{"apiVersion", "kubeadm.k8s.io/v1beta4"}, {"kind", "ClusterConfiguration"}, {"kubernetesVersion", version}}.dump() +
          "\n";
-}
-
-Status tell_ca(Session& session) {
-  CLOUDOS_ASSIGN(auto pem, os::read(session.at("/etc/kubernetes/pki/ca.crt")));
-  CLOUDOS_ASSIGN(auto hash, os::spki_hash(pem));
-  session.output("ca-spki", std::move(hash));
-  return {};
 }
 
 }  // namespace

@@ -29,7 +29,9 @@ constexpr Milliseconds reset_limit{120'000};
 constexpr Milliseconds stop_limit{90'000};
 constexpr auto containerd = "cloudos-containerd.service";
 
-bool is_kubeadm(const model::JournalRecord& r) { return r.kind == model::KubeadmInit::kind || r.kind == model::KubeadmJoin::kind; }
+bool is_kubeadm(const model::JournalRecord& r) {
+  return r.kind == model::KubeadmInit::kind || r.kind == model::KubeadmJoin::kind || r.kind == model::KubeadmControlPlane::kind;
+}
 
 std::set<std::string> listed(const model::JournalRecord& record, const std::string& key) {
   const auto found = record.undo.find(key);

@@ -21,6 +21,7 @@ inline constexpr auto cni_bin = "/var/lib/cloudos/current/cni";
 inline constexpr auto cni_config = "/etc/cni/net.d";
 inline constexpr auto runs = "/run/cloudos/runs";  // <run>.events of each apply since boot
 inline constexpr auto machine_lock = "/run/cloudos/lock";
+inline constexpr auto discovery = "/run/cloudos/discovery.conf";  // while kubeadm joins; no secret
 
 inline constexpr auto containerd_root = "/var/lib/cloudos/containerd";
 inline constexpr auto containerd_state = "/run/cloudos/containerd";

@@ -73,8 +73,15 @@ void fields(auto& a, is<KubeadmInit> auto& v) {
 }
 void fields(auto& a, is<KubeadmJoin> auto& v) {
   a("config", v.config);
+  a("discovery", v.discovery);
   a("node", v.node);
   a("control_plane", v.control_plane);
+  a("ignore_preflight", v.ignore_preflight);
+}
+void fields(auto& a, is<KubeadmControlPlane> auto& v) {
+  a("config", v.config);
+  a("discovery", v.discovery);
+  a("node", v.node);
   a("ignore_preflight", v.ignore_preflight);
 }
 void fields(auto& a, is<OfferJoin> auto& v) {

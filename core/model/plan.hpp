@@ -85,23 +85,32 @@ struct LoadImages {
   bool operator==(const LoadImages&) const = default;
 };
 // kubeadm's configuration (JSON documents, one after the other) goes to it on standard input, never to a file. (refs)
-// Outputs: "ca-spki" = "sha256:…".
+// Outputs: "ca" = the cluster's CA certificate, PEM in base64.
 struct KubeadmInit {
   static constexpr auto kind = "kubeadm-init";
   std::string config, node;
   std::vector<std::string> ignore_preflight;
   bool operator==(const KubeadmInit&) const = default;
 };
+// The machine becomes a node: its kubelet joins. `discovery`: the kubeconfig, without credentials, by which it knows the
+// cluster; it is at paths::discovery while kubeadm runs. (refs) `control_plane`: a KubeadmControlPlane follows.
 struct KubeadmJoin {
   static constexpr auto kind = "kubeadm-join";
-  std::string config, node;
+  std::string config, discovery, node;
   bool control_plane = false;
   std::vector<std::string> ignore_preflight;
   bool operator==(const KubeadmJoin&) const = default;
 };
+// A machine that has joined becomes a master: its etcd joins, its control plane starts. Masters take turns at it.
+struct KubeadmControlPlane {
+  static constexpr auto kind = "kubeadm-control-plane";
+  std::string config, discovery, node;
+  std::vector<std::string> ignore_preflight;
+  bool operator==(const KubeadmControlPlane&) const = default;
+};
 // On a master that is up: make the join token ${secret:join-token} valid and, when `certificates`, upload the control
 // plane's keys encrypted with ${secret:certificate-key}. `config`: an InitConfiguration. (refs)
-// Outputs: "ca-spki".
+// Outputs: "ca".
 struct OfferJoin {
   static constexpr auto kind = "offer-join";
   std::string config;
@@ -149,8 +158,9 @@ struct WorkloadsReady {
   bool operator==(const WorkloadsReady&) const = default;
 };
 
-using Action = std::variant<Folder, WriteFile, InstallFile, Symlink, Sysctl, KernelModule, SwapOff, Unit, LoadImages, KubeadmInit,
-                            KubeadmJoin, OfferJoin, WithdrawJoin, ApplyManifest, NodeSettings, PodNetwork, NodeReady, WorkloadsReady>;
+using Action =
+    std::variant<Folder, WriteFile, InstallFile, Symlink, Sysctl, KernelModule, SwapOff, Unit, LoadImages, KubeadmInit, KubeadmJoin,
+                 KubeadmControlPlane, OfferJoin, WithdrawJoin, ApplyManifest, NodeSettings, PodNetwork, NodeReady, WorkloadsReady>;
 
 struct Step {
   StepId id;         // stable from run to run: "file:/etc/cloudos/containerd.toml"

@@ -69,17 +69,34 @@ std::vector<std::string> certificate_names(const Input& input, const Cluster& cl
 
 json cluster_configuration(const Input& input, const Cluster& cluster) {
   const auto quiet = json::array({argument("profiling", "false")});
+  auto controllers = quiet;
+  // Each of its controllers asks for an account and a token of its own when it starts: with the default of 20 requests a second
+  // a new cluster waits five seconds for all of them, and no node joins before. The API server guards itself (priority and fairness).
+  controllers.push_back(argument("kube-api-burst", "200"));
+  controllers.push_back(argument("kube-api-qps", "100"));
   return {{"apiVersion", kubeadm_api},
           {"kind", "ClusterConfiguration"},
           {"clusterName", input.config.name},
           {"kubernetesVersion", version_of(input)},
+          // As strong as RSA-3072, and a key takes a millisecond instead of a quarter of a second; a master has more than a dozen.
+          {"encryptionAlgorithm", "ECDSA-P256"},
           // Each node's own balancer: no master is special, and losing one is not noticed.
           {"controlPlaneEndpoint", paths::balancer_address},
           {"apiServer", {{"certSANs", certificate_names(input, cluster)}, {"extraArgs", quiet}}},
-          {"controllerManager", {{"extraArgs", quiet}}},
+          {"controllerManager", {{"extraArgs", controllers}}},
           {"scheduler", {{"extraArgs", quiet}}},
           {"networking",
            {{"podSubnet", input.config.pod_cidr}, {"serviceSubnet", input.config.service_cidr}, {"dnsDomain", input.config.dns_domain}}}};
+}
+
+// The CA comes over SSH from the master that leads, so a joining machine has it to begin with. Discovery by token would fetch
+// it and wait, in steps of five seconds, until the controller manager has signed it with that token.
+json join_configuration(const Cluster& cluster, const Member& member) {
+  return {{"apiVersion", kubeadm_api},
+          {"kind", "JoinConfiguration"},
+          {"discovery", {{"file", {{"kubeConfigPath", paths::discovery}}}, {"tlsBootstrapToken", join_token}}},
+          {"nodeRegistration", node_registration(cluster, member)},
+          {"timeouts", timeouts()}};
 }
 
 bool any(const Cluster& cluster, auto&& holds) {
@@ -143,17 +160,25 @@ std::string init_config(const Input& input, const Cluster& cluster, const Member
 }
 
 std::string join_config(const Cluster& cluster, const Member& member) {
-  json join = {{"apiVersion", kubeadm_api},
-               {"kind", "JoinConfiguration"},
-               {"discovery",
-                {{"bootstrapToken",
-                  {{"apiServerEndpoint", paths::balancer_address}, {"token", join_token}, {"caCertHashes", json::array({ca_spki})}}}}},
-               {"nodeRegistration", node_registration(cluster, member)},
-               {"timeouts", timeouts()}};
-  if (member.master())
-    join["controlPlane"] = {{"certificateKey", certificate_key},
-                            {"localAPIEndpoint", {{"advertiseAddress", member.address}, {"bindPort", api_port}}}};
+  auto join = join_configuration(cluster, member);
+  // From the first moment, not only once its control plane is up: no pod is to land there in between.
+  if (member.master() && !join["nodeRegistration"].contains("taints"))
+    join["nodeRegistration"]["taints"] = json::array({{{"key", "node-role.kubernetes.io/control-plane"}, {"effect", "NoSchedule"}}});
   return join.dump() + "\n";
+}
+
+std::string control_plane_config(const Cluster& cluster, const Member& member) {
+  auto join = join_configuration(cluster, member);
+  join["controlPlane"] = {{"certificateKey", certificate_key},
+                          {"localAPIEndpoint", {{"advertiseAddress", member.address}, {"bindPort", api_port}}}};
+  return join.dump() + "\n";
+}
+
+std::string discovery_config() {
+  const json cluster = {{"server", std::string("https://") + paths::balancer_address}, {"certificate-authority-data", ca_certificate}};
+  // As in the cluster's own cluster-info: without a context and a user it is the cluster of no name that counts.
+  const json named = {{"name", ""}, {"cluster", cluster}};
+  return json{{"apiVersion", "v1"}, {"kind", "Config"}, {"clusters", json::array({named})}}.dump() + "\n";
 }
 
 std::string offer_config(const Input& input, const Member& lead, bool certificates) {

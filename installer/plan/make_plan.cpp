@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <format>
+#include <optional>
 
 #include <nlohmann/json.hpp>
 
@@ -19,8 +20,10 @@ constexpr auto network_manifest = "flannel.yaml";
 StageId stage_id(std::string_view phase, const Member& member) { return StageId{std::format("{}@{}", phase, member.id().value)}; }
 
 // Builds the stages in an order that respects what each waits for. The shortest way to a whole cluster: every machine
-// prepares by itself at once; the first master founds; masters join one after the other (etcd takes one new member at a
-// time), nodes side by side with them; what is applied to the cluster goes beside the joins.
+// prepares by itself at once; the first master founds; all others join as nodes, side by side; of these the masters get their
+// control planes one after the other (etcd takes one new member at a time); what is applied to the cluster goes beside that.
+// A joining master's kubelet goes through the balancer, as every node's does: it is Ready, with its pods, before its own API
+// server is up, and need not wait for it.
 class Builder {
  public:
   explicit Builder(const Input& input) : input_(input), cluster_(resolve(input)), joining_(cluster_.joining()) {}
@@ -48,7 +51,7 @@ class Builder {
 
   // The stage after which the machine has all that kubeadm needs.
   [[nodiscard]] static StageId prepared(const Member& m) { return stage_id(m.joined ? "prepare" : "images", m); }
-  // The stage after which the machine is a member.
+  // The stage after which the machine is a member: its kubelet has joined.
   [[nodiscard]] StageId member_since(const Member& m) const {
     if (m.joined) return prepared(m);
     return &m == cluster_.lead ? stage_id("init", m) : stage_id("join", m);
@@ -97,16 +100,26 @@ class Builder {
 
   void join_all() {
     const auto open = cluster_.exists ? stage_id("offer", *cluster_.lead) : stage_id("init", *cluster_.lead);
-    auto previous = open;
     for (const auto* m : joining_) {
       if (m == cluster_.lead) continue;
       StepList steps;
-      steps.add("kubeadm-join", m->master() ? "joins as a master" : "joins as a node", "it is in the list and not in the cluster",
-                model::KubeadmJoin{join_config(cluster_, *m), m->node, m->master(), waivers(*m)});
+      steps.add("kubeadm-join", "joins as a node", "it is in the list and not in the cluster",
+                model::KubeadmJoin{join_config(cluster_, *m), discovery_config(), m->node, m->master(), waivers(*m)});
+      if (!m->master()) add_membership(input_, *m, steps);
+      add(stage_id("join", *m), *m, "join as a node", {prepared(*m), open}, std::move(steps));
+    }
+    std::optional<StageId> previous;
+    for (const auto* m : joining_) {
+      if (m == cluster_.lead || !m->master()) continue;
+      StepList steps;
+      steps.add("kubeadm-control-plane", "becomes a master", "it is listed as one",
+                model::KubeadmControlPlane{control_plane_config(cluster_, *m), discovery_config(), m->node, waivers(*m)});
       add_membership(input_, *m, steps);
-      add(stage_id("join", *m), *m, m->master() ? "join as a master" : "join as a node", {prepared(*m), m->master() ? previous : open},
-          std::move(steps));
-      if (m->master()) previous = stage_id("join", *m);
+      std::vector<StageId> after{stage_id("join", *m)};
+      if (previous) after.push_back(*previous);
+      previous = stage_id("control-plane", *m);
+      add(*previous, *m, "control plane", std::move(after), std::move(steps));
+      control_planes_.push_back(*previous);
     }
   }
 
@@ -195,6 +208,8 @@ class Builder {
       if (m != &lead) joins.push_back(stage_id("join", *m));
     // kubeadm makes a token with a new cluster even if nobody else is to join.
     if (joins.empty() && !cluster_.exists) joins.push_back(stage_id("init", lead));
+    joins.insert(joins.end(), control_planes_.begin(), control_planes_.end());
+    ready.insert(ready.end(), control_planes_.begin(), control_planes_.end());
     if (!joins.empty()) {
       StepList steps;
       steps.add("withdraw-join", "join token taken back", "nobody joins with it any more", model::WithdrawJoin{});
@@ -212,6 +227,7 @@ class Builder {
   const Input& input_;
   Cluster cluster_;
   std::vector<const Member*> joining_;
+  std::vector<StageId> control_planes_;  // of the masters that join
   Plan plan_;
 };
 

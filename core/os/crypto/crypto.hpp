@@ -45,6 +45,9 @@ struct FileDigest {
 // n characters out of [a-z0-9], without modulo bias (a kubeadm bootstrap token's alphabet).
 [[nodiscard]] std::string random_base36(std::size_t n);
 
+// RFC 4648, section 4, with padding.
+[[nodiscard]] std::string base64(std::string_view raw);
+
 // --- minisign ---
 // Ed25519 over BLAKE2b-512 of the content (algorithm "ED"); the legacy "Ed" is refused.
 struct PublicKey {

@@ -126,4 +126,6 @@ Result<std::string> unbase64(std::string_view text, std::size_t size, std::strin
 
 }  // namespace detail
 
+std::string base64(std::string_view raw) { return detail::base64(raw); }
+
 }  // namespace cloudos::os

@@ -62,6 +62,12 @@ TEST_CASE("a join that was begun and not finished is partial, one that was undon
   const auto record = [](const char* kind, const char* state) {
     return model::JournalRecord{.sequence = 0, .at_ms = 0, .run = {}, .step = {}, .kind = kind, .state = state, .undo = {}};
   };
+  auto node_of_a_master = record("kubeadm-join", "done");
+  node_of_a_master.undo["control-plane"] = "follows";
+  CHECK(join_state({record("kubeadm-join", "done")}) == "joined");
+  CHECK(join_state({node_of_a_master}) == "partial");
+  CHECK(join_state({node_of_a_master, record("kubeadm-control-plane", "intent")}) == "partial");
+  CHECK(join_state({node_of_a_master, record("kubeadm-control-plane", "done")}) == "joined");
   CHECK(join_state({}) == "none");
   CHECK(join_state({record("unit", "done")}) == "none");
   CHECK(join_state({record("kubeadm-join", "intent")}) == "partial");

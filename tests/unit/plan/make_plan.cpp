@@ -79,12 +79,18 @@ TEST_CASE("every stage comes after those that it waits for, and every id is ther
   }
 }
 
-TEST_CASE("machines prepare side by side, masters join in turn, nodes join beside them") {
+TEST_CASE("machines prepare side by side, all join side by side, and masters get their control planes in turn") {
   const auto plan = plan::make_plan(sample::input(3, 2));
   for (const auto* id : {"prepare@10.0.0.1", "prepare@10.0.0.3", "prepare@10.0.0.5"}) CHECK(stage(plan, id)->after.empty());
   CHECK(stage(plan, "init@10.0.0.1")->after == std::vector{StageId{"images@10.0.0.1"}});
   CHECK(stage(plan, "join@10.0.0.2")->after == std::vector{StageId{"images@10.0.0.2"}, StageId{"init@10.0.0.1"}});
-  CHECK(stage(plan, "join@10.0.0.3")->after == std::vector{StageId{"images@10.0.0.3"}, StageId{"join@10.0.0.2"}});
+  CHECK(stage(plan, "join@10.0.0.3")->after == std::vector{StageId{"images@10.0.0.3"}, StageId{"init@10.0.0.1"}});
+  CHECK(stage(plan, "control-plane@10.0.0.2")->after == std::vector{StageId{"join@10.0.0.2"}});
+  CHECK(stage(plan, "control-plane@10.0.0.3")->after == std::vector{StageId{"join@10.0.0.3"}, StageId{"control-plane@10.0.0.2"}});
+  CHECK_FALSE(stage(plan, "control-plane@10.0.0.4"));
+  // Neither the run's end nor the offer's comes before the last master is one.
+  for (const auto* id : {"workloads@10.0.0.1", "withdraw@10.0.0.1"})
+    CHECK(std::ranges::contains(stage(plan, id)->after, StageId{"control-plane@10.0.0.3"}));
   CHECK(stage(plan, "join@10.0.0.5")->after == std::vector{StageId{"images@10.0.0.5"}, StageId{"init@10.0.0.1"}});
   CHECK(all<model::KubeadmInit>(plan).size() == 1);
   CHECK(all<model::KubeadmJoin>(plan).size() == 4);
@@ -209,16 +215,30 @@ TEST_CASE("the API is reached through each node's own balancer, and certificates
   CHECK(docs.at("ClusterConfiguration").at("controlPlaneEndpoint") == "127.0.0.1:7443");
   const std::vector<std::string> sans = docs.at("ClusterConfiguration").at("apiServer").at("certSANs");
   for (const auto* name : {"127.0.0.1", "10.0.0.1", "10.0.0.3", "m2", "api.example.com"}) CHECK(std::ranges::contains(sans, name));
-  const auto join = documents(in_stage<model::KubeadmJoin>(plan, "join@10.0.0.2")->config).at("JoinConfiguration");
-  CHECK(join.at("discovery").at("bootstrapToken").at("apiServerEndpoint") == "127.0.0.1:7443");
+  const auto discovery = nlohmann::json::parse(in_stage<model::KubeadmJoin>(plan, "join@10.0.0.2")->discovery);
+  CHECK(discovery.at("clusters").at(0).at("cluster").at("server") == "https://127.0.0.1:7443");
+  const auto join = documents(in_stage<model::KubeadmControlPlane>(plan, "control-plane@10.0.0.2")->config).at("JoinConfiguration");
   CHECK(join.at("controlPlane").at("localAPIEndpoint").at("advertiseAddress") == "10.0.0.2");
+}
+
+TEST_CASE("a machine that is to be a master takes no other pods while it is only a node, unless there are only masters") {
+  const auto registration = [](const model::Plan& plan, const char* stage) {
+    return documents(in_stage<model::KubeadmJoin>(plan, stage)->config).at("JoinConfiguration").at("nodeRegistration");
+  };
+  const auto plan = plan::make_plan(sample::input(3, 2));
+  CHECK(registration(plan, "join@10.0.0.2").at("taints") ==
+        nlohmann::json::parse(R"([{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}])"));
+  CHECK_FALSE(registration(plan, "join@10.0.0.4").contains("taints"));
+  CHECK(registration(plan::make_plan(sample::input(3, 0)), "join@10.0.0.2").at("taints").empty());
 }
 
 TEST_CASE("no secret is in a plan, only its name") {
   const auto plan = plan::make_plan(sample::input(3, 1));
   const auto join = documents(in_stage<model::KubeadmJoin>(plan, "join@10.0.0.4")->config).at("JoinConfiguration");
-  CHECK(join.at("discovery").at("bootstrapToken").at("token") == "${secret:join-token}");
-  CHECK(join.at("discovery").at("bootstrapToken").at("caCertHashes") == nlohmann::json::array({"${value:ca-spki}"}));
+  CHECK(join.at("discovery").at("tlsBootstrapToken") == "${secret:join-token}");
+  const auto& discovery = in_stage<model::KubeadmJoin>(plan, "join@10.0.0.4")->discovery;
+  CHECK(discovery.contains("${value:ca}"));
+  CHECK_FALSE(discovery.contains("token"));
   CHECK_FALSE(join.contains("controlPlane"));
 }
 

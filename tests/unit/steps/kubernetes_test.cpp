@@ -95,6 +95,52 @@ TEST_CASE("a kubeadm that was cut off half way is cleaned up before it is run ag
   CHECK(m.commands.calls[1].line.contains("kubeadm init"));
 }
 
+namespace {
+model::ApplyRequest master_request() {
+  auto r = request({step("kubeadm-join", model::KubeadmJoin{"{}", R"({"ca":"${value:ca}"})", "m2", true, {}}),
+                    step("kubeadm-control-plane", model::KubeadmControlPlane{"{}", R"({"ca":"${value:ca}"})", "m2", {"Mem"}})});
+  r.values.emplace("ca", "Y2E=");
+  return r;
+}
+// What kubeadm leaves on a node, and what it then adds on a master.
+void leave_node(Machine& m) {
+  m.services.units["kubelet.service"].active = "active";
+  for (const auto* path : {"/etc/kubernetes/kubelet.conf", "/var/lib/kubelet/config.yaml", "/etc/kubernetes/pki/ca.crt"}) m.put(path, "x");
+}
+}  // namespace
+
+TEST_CASE("a master joins as a node and then gets its control plane; the way to the cluster is there only meanwhile") {
+  Machine m;
+  std::string seen;
+  m.commands.answers = {{.part = "kubeadm join --skip-phases", .effect = [&] { leave_markers(m, "x"); }},
+                        {.part = "kubeadm join", .effect = [&] {
+                           seen = m.get(paths::discovery);
+                           CHECK(m.has("/etc/kubernetes/manifests"));
+                           leave_node(m);
+                         }}};
+  REQUIRE(m.apply(master_request()));
+  CHECK(seen == R"({"ca":"Y2E="})");
+  CHECK_FALSE(m.has(paths::discovery));
+  REQUIRE(m.commands.count("kubeadm join") == 2);
+  CHECK(m.commands.calls.back().line.contains("--ignore-preflight-errors=Mem,FileAvailable--etc-kubernetes-kubelet.conf,Port-10250"));
+  m.commands.calls.clear();
+  REQUIRE(m.apply(master_request()));
+  CHECK(m.commands.count("kubeadm") == 0);
+}
+
+TEST_CASE("a node whose control plane was cut off half way is cleaned up, and both halves are done again") {
+  Machine m;
+  m.commands.answers = {{.part = "kubeadm join --skip-phases", .code = 1, .err = "power cut\n"},
+                        {.part = "kubeadm join", .effect = [&] { leave_node(m); }}};
+  REQUIRE_FALSE(m.apply(master_request()));
+  CHECK(m.commands.count("kubeadm reset") == 0);
+  m.commands.calls.clear();
+  m.commands.answers[0] = {.part = "kubeadm join --skip-phases", .effect = [&] { leave_markers(m, "x"); }};
+  REQUIRE(m.apply(master_request()));
+  CHECK(m.commands.calls.front().line.contains("kubeadm reset --force"));
+  CHECK(m.commands.count("kubeadm join") == 2);
+}
+
 TEST_CASE("images that are there are not loaded again, and only missing layers move") {
   Machine m;
   const std::string config = R"({"architecture":"amd64"})", here = "layer that is there", missing = "layer that is missing";
