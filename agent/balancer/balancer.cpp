@@ -28,6 +28,10 @@ struct Target {
   bool local = false;
   bool up = true;
   Clock::time_point probe_at = Clock::time_point::max();  // when it is down
+  Clock::time_point settled_at{};                         // when it is up
+
+  enum class Trust : std::uint8_t { settled, fresh, none };
+  [[nodiscard]] Trust trust(Clock::time_point now) const { return !up ? Trust::none : settled_at > now ? Trust::fresh : Trust::settled; }
 };
 
 std::set<std::string> own_addresses() {
@@ -91,6 +95,7 @@ int error_of(int fd) {
 
 void set(int fd, int level, int option, int value) { setsockopt(fd, level, option, &value, sizeof value); }
 
+bool exhausted(int code) { return code == EMFILE || code == ENFILE; }
 bool silent(int code) { return code == ETIMEDOUT || code == EHOSTUNREACH || code == ENETUNREACH || code == EHOSTDOWN; }
 
 }  // namespace
@@ -102,6 +107,7 @@ struct Balancer::State {
   Log& log;
   std::unordered_map<int, std::shared_ptr<Flow>> by_fd;
   std::size_t next = 0;
+  bool accepting = true;
   std::array<std::byte, 65536> scratch{};
 
   State(os::Fd l, const Timing& t, Log& g) : listener(std::move(l)), timing(t), log(g) {}
@@ -124,14 +130,17 @@ struct Balancer::State {
     return at == targets.end() ? nullptr : &*at;
   }
 
-  // The master for a new connection: one here, then in turn those that answer, then (when none does) those that did not.
+  // The master for a new connection: among those that have answered for a while one here, then the others in turn; when there
+  // is none, among those that answer since a moment ago; then among those that did not.
   Target* choose(const std::vector<Master>& tried) {
-    for (const bool up : {true, false}) {
+    const auto now = Clock::now();
+    for (const auto trust : {Target::Trust::settled, Target::Trust::fresh, Target::Trust::none}) {
+      const auto fits = [&](const Target& t) { return t.trust(now) == trust && std::ranges::find(tried, t.master) == tried.end(); };
       for (auto& t : targets)
-        if (t.local && t.up == up && std::ranges::find(tried, t.master) == tried.end()) return &t;
+        if (t.local && fits(t)) return &t;
       for (std::size_t i = 0; i < targets.size(); ++i) {
         auto& t = targets[(next + i) % targets.size()];
-        if (t.up != up || std::ranges::find(tried, t.master) != tried.end()) continue;
+        if (!fits(t)) continue;
         next = (next + i + 1) % targets.size();
         return &t;
       }
@@ -173,6 +182,7 @@ struct Balancer::State {
       log.info("master {}:{} answers again", master.address, master.port);
       target->up = true;
       target->probe_at = Clock::time_point::max();
+      target->settled_at = Clock::now() + timing.settle;
     }
   }
 
@@ -202,16 +212,34 @@ struct Balancer::State {
     for (auto* target = choose(flow->tried); target != nullptr; target = choose(flow->tried)) {
       const auto master = target->master;
       if (dial(flow, *target)) return;
+      if (exhausted(errno)) break;
       flow->tried.push_back(master);
       mark_down(master, "cannot be dialled");
     }
     bury(flow);  // nobody answers: the client learns it at once and tries again in its own time
   }
 
+  void accept_from(bool backlog) {
+    if (backlog == accepting) return;
+    accepting = backlog;
+    if (!backlog) log.warning("all file descriptors are in use: new connections wait until one ends");
+    rewatch(listener.get(), backlog ? std::uint32_t{EPOLLIN} : 0U);
+  }
+
+  void reap() {
+    if (graves.empty()) return;
+    graves.clear();
+    accept_from(true);
+  }
+
   void accept_all() {
     for (;;) {
       os::Fd client(accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-      if (!client) return;
+      if (!client) {
+        // Out of descriptors: whoever waits stays in the backlog until a connection ends (reap), and costs no time.
+        if (exhausted(errno)) accept_from(false);
+        return;
+      }
       set(client.get(), IPPROTO_TCP, TCP_NODELAY, 1);
       auto flow = std::make_shared<Flow>();
       flow->client = std::move(client);
@@ -301,8 +329,7 @@ struct Balancer::State {
     if ((events & (EPOLLERR | EPOLLHUP)) != 0) bury(flow);  // the client went while we dialled
   }
 
-  void look_at(Target& target) {
-    target.probe_at = Clock::now() + timing.probe;
+  void look_at(const Target& target) {
     auto look = std::make_shared<Flow>();
     if (!dial(look, target)) bury(look);
   }
@@ -314,7 +341,10 @@ struct Balancer::State {
       if (flow->connecting && fd == flow->upstream.get() && flow->connect_by <= now) late.push_back(flow);
     for (const auto& flow : late) refused(flow, "no answer in time");
     for (auto& target : targets)
-      if (!target.up && target.probe_at <= now) look_at(target);
+      if (!target.up && target.probe_at <= now) {
+        target.probe_at = now + timing.probe;
+        look_at(target);
+      }
   }
 
   int patience() const {
@@ -352,6 +382,8 @@ void Balancer::set_masters(const std::vector<Master>& masters) {
   }
   state_->targets = std::move(targets);
   state_->next = 0;
+  // Known before it is needed, so that one that starts later is seen to start.
+  for (const auto& target : state_->targets) state_->look_at(target);
 }
 
 Status Balancer::serve(int wake, const std::function<bool()>& on_wake) {
@@ -366,7 +398,7 @@ Status Balancer::serve(int wake, const std::function<bool()>& on_wake) {
       else if (!on_wake()) return {};
     }
     state_->expire();
-    state_->graves.clear();
+    state_->reap();
   }
 }
 

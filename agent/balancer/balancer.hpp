@@ -32,6 +32,9 @@ struct Timing {
   // A master that lost its power sends no FIN. Unanswered data or keepalives end the connection after this (tcp(7),
   // TCP_USER_TIMEOUT; with user timeout set it overrides the keepalive count).
   Milliseconds silence{4'000};
+  // An API server takes connections long before it knows the cluster's roles, and meanwhile refuses what is allowed. One that
+  // has just begun to answer gets new connections only when no other answers.
+  Milliseconds settle{30'000};
 };
 
 // One thread, one epoll set. Clients are spread over the masters that answer, one on this machine first. When a master goes

@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -97,7 +98,8 @@ class Greeter {
 class Running {
  public:
   // `buffer`: the most bytes that the kernel keeps for a client that does not read; 0: as it likes.
-  explicit Running(const std::vector<Master>& masters, int buffer = 0) : wake_(eventfd(0, EFD_CLOEXEC)) {
+  explicit Running(const std::vector<Master>& masters, int buffer = 0, Milliseconds settle = Milliseconds(0))
+      : wake_(eventfd(0, EFD_CLOEXEC)) {
     os::Fd listener = listen_on("127.0.0.1", 0);
     if (buffer > 0) {
       setsockopt(listener.get(), SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
@@ -105,8 +107,9 @@ class Running {
     }
     fcntl(listener.get(), F_SETFL, O_NONBLOCK);
     port_ = port_of(listener);
-    auto made = Balancer::make(std::move(listener), masters,
-                               {.connect = Milliseconds(200), .probe = Milliseconds(50), .silence = Milliseconds(2000)}, log_);
+    auto made =
+        Balancer::make(std::move(listener), masters,
+                       {.connect = Milliseconds(200), .probe = Milliseconds(50), .silence = Milliseconds(2000), .settle = settle}, log_);
     REQUIRE(made);
     balancer_.emplace(std::move(*made));
     thread_ = std::thread([this] {
@@ -213,6 +216,42 @@ TEST_CASE("a master that refuses is passed over, and used again once it answers"
   CHECK(soon([&] { return greeting(balancer.port()) == "a"; }));
 }
 
+TEST_CASE("a master that has just begun to answer gets clients only when no other answers") {
+  const auto port = dead_port();
+  auto b = std::make_unique<Greeter>("b", "127.0.0.2");
+  const Running balancer({{"127.0.0.1", port}, b->master()}, 0, Milliseconds(600'000));
+  CHECK(greeting(balancer.port()) == "b");
+  const Greeter starting("a", "127.0.0.1", port);
+  std::this_thread::sleep_for(Milliseconds(300));  // six looks at it
+  CHECK(greeting(balancer.port()) == "b");
+  b.reset();
+  CHECK(soon([&] { return greeting(balancer.port()) == "a"; }));
+}
+
+TEST_CASE("a balancer out of file descriptors lets clients wait, at no cost, and gives up no master") {
+  const Greeter a("a", "127.0.0.2");
+  const Running balancer({a.master()});
+  const auto first = dial(balancer.port());
+  REQUIRE(take(first, 1) == "a");
+  const os::Fd late(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));  // made while there are descriptors
+  const timeval patience{.tv_sec = 10, .tv_usec = 0};
+  setsockopt(late.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  const sockaddr_in at{.sin_family = AF_INET, .sin_port = htons(balancer.port()), .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit none{.rlim_cur = 3, .rlim_max = before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+  const bool waits = connect(late.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0;
+  const auto spent = std::clock();
+  std::this_thread::sleep_for(Milliseconds(500));
+  const auto used = static_cast<double>(std::clock() - spent) / CLOCKS_PER_SEC;
+  setrlimit(RLIMIT_NOFILE, &before);
+  REQUIRE(waits);
+  CHECK(used < 0.02);
+  shutdown(first.get(), SHUT_RDWR);  // its place is free
+  CHECK(take(late, 1) == "a");
+}
+
 TEST_CASE("a master that never answers costs one connect timeout, not the connection") {
   // A full backlog drops SYNs, as a machine without power does.
   const os::Fd silent = listen_on("127.0.0.1", 0, 0);
@@ -300,6 +339,7 @@ TEST_CASE("a client that does not read costs no time while it waits, and still g
   const std::string much(90'000, 'x');
   const auto listener = listen_on("127.0.0.1", 0);
   std::thread master([&] {
+    { const os::Fd look(accept(listener.get(), nullptr, nullptr)); }  // the balancer's own, when it learns of a master
     const os::Fd fd(accept(listener.get(), nullptr, nullptr));
     char byte = 0;
     while (::read(fd.get(), &byte, 1) > 0) continue;
