@@ -101,6 +101,12 @@ Result<std::string> run_join(Session& session, Argv argv, const auto& a, const s
   return joined;
 }
 
+// kubeadm is content when the kubelet has its certificate; what comes next needs the Node that it then makes.
+Status await_node(Session& session, const std::string& node) {
+  CLOUDOS_TRY(session.kube(session.kubectl({"wait", "--for=create", "node/" + node, "--timeout=120s"}), Milliseconds{135'000}));
+  return {};
+}
+
 // A finished one only lacks a running kubelet; anything else that was begun is cleaned up first.
 Result<bool> only_start(Session& session, bool control_plane) {
   if (finished(session, control_plane)) {
@@ -156,7 +162,7 @@ Result<Undo> before(const model::KubeadmJoin& a, Session& session) {
 }
 Status apply(const model::KubeadmJoin& a, Session& session) {
   CLOUDOS_ASSIGN(auto started, only_start(session, false));
-  if (started) return {};
+  if (started) return await_node(session, a.node);
   // A kubelet that does not find the folder looks for it again seldom.
   if (a.control_plane) CLOUDOS_TRY(os::make_folders(session.at(manifests), 0700));
   // A node of this name that was reset a moment ago counts as Ready until its lease runs out (40 s, the controller
@@ -173,7 +179,7 @@ Status apply(const model::KubeadmJoin& a, Session& session) {
     std::this_thread::sleep_for(std::chrono::seconds(5));
   }
   session.forget();
-  return {};
+  return await_node(session, a.node);
 }
 
 Result<Check> check(const model::KubeadmControlPlane&, Session& session) {

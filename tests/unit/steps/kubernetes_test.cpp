@@ -122,6 +122,7 @@ TEST_CASE("a master joins as a node and then gets its control plane; the way to 
   CHECK(seen == R"({"ca":"Y2E="})");
   CHECK_FALSE(m.has(paths::discovery));
   REQUIRE(m.commands.count("kubeadm join") == 2);
+  CHECK(m.commands.calls[1].line.contains("wait --for=create node/m2"));
   CHECK(m.commands.calls.back().line.contains("--ignore-preflight-errors=Mem,FileAvailable--etc-kubernetes-kubelet.conf,Port-10250"));
   m.commands.calls.clear();
   REQUIRE(m.apply(master_request()));
