@@ -180,6 +180,7 @@ void Sshd::write_config(const SshdOptions& options) {
       port_, folder_.path().string());
   for (const auto& type : options.host_key_types) text += std::format("HostKey {}/host_{}\n", folder_.path().string(), type);
   if (!options.sudo.empty()) text += std::format("SetEnv PATH={}/bin:/usr/bin:/bin\n", folder_.path().string());
+  if (options.without_sudo) text += std::format("SetEnv PATH={}/bin\n", folder_.path().string());
   // libssh2 1.11.1 loses 48 bytes for each direction of an AES-GCM session; without it leaks of our own stand out.
   text += "Ciphers chacha20-poly1305@openssh.com,aes128-ctr\n";
   // sshd takes the first value of a keyword.
@@ -193,6 +194,11 @@ void Sshd::write_users(const SshdOptions& options) {
   fs::create_directories(home());
   REQUIRE(::chown(home().c_str(), 4321, 4321) == 0);
   if (!options.sudo.empty()) write(folder_ / "bin" / "sudo", options.sudo, 0755);
+  if (options.without_sudo) {
+    fs::create_directories(folder_ / "bin");
+    for (const auto& entry : fs::directory_iterator("/usr/bin"))
+      if (entry.path().filename() != "sudo") fs::create_symlink(entry.path(), folder_ / "bin" / entry.path().filename());
+  }
   if (!options.sudoers.empty()) write(folder_ / "sudoers", options.sudoers, 0440);
 }
 

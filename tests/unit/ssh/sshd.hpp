@@ -38,11 +38,12 @@ struct SshdOptions {
   std::string shell = "/bin/sh";                  // login shell of the user "ops"
   std::vector<std::string> authorized_keys = {};  // public key lines, for root and ops
   std::string sudo;                               // a script: stands as `sudo` in ops' PATH; "": none
-  std::string sudoers;                            // for a real sudo, where there is one: stands as /etc/sudoers
+  std::string sudoers;                            // for the real sudo: stands as /etc/sudoers
+  bool without_sudo = false;                      // ops' PATH has all of /usr/bin but sudo
 };
 
 // The options of a machine whose user ops becomes "root" by a sudo that behaves as sudo -S does: the prompt on stderr, a lecture
-// before it, one line of stdin read byte by byte, three tries. The build root has no sudo of its own; the machine tests use the real one.
+// before it, one line of stdin read byte by byte, three tries: what the real one does, without its delays after a wrong password.
 SshdOptions with_sudo(const std::string& password);
 
 // Knows the users root (keys only) and ops (uid 4321, password "correct horse"); sshd and all below it see a passwd, a
