@@ -41,7 +41,7 @@ struct ReachRequest {
   std::vector<ReachTarget> targets;
 };
 // {"from":"ID","targets":[{"id":"ID","host":"10.0.0.2","port":22,"mtu_probe":true}]}. Errors: input.
-[[nodiscard]] Result<ReachRequest> parse_reach_request(std::string_view json);
+[[nodiscard]] Result<ReachRequest> parse_reach_request(std::string_view text);
 // Connects to all targets at once, each within `patience`, and gives one answer a target, in their order. The MTU is that
 // of the path as the kernel knows it after datagrams of that size were sent that nobody may fragment (ip(7), IP_MTU).
 [[nodiscard]] std::vector<model::Reach> reach(const ReachRequest& request, Milliseconds patience = Milliseconds{3000});

@@ -39,7 +39,7 @@ class Messages {
 
   template <class T>
   void put(const T& value) {
-    std::array<char, sizeof(T)> raw;
+    std::array<char, sizeof(T)> raw{};
     std::memcpy(raw.data(), &value, sizeof(T));
     bytes_.insert(bytes_.end(), raw.begin(), raw.end());
     bytes_.resize(NLMSG_ALIGN(bytes_.size()));

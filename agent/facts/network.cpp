@@ -58,7 +58,8 @@ void look_at_interfaces(const Roots& roots, model::HostFacts& facts) {
 }
 
 // Which process holds each of the sockets: the links in /proc/PID/fd read "socket:[inode]".
-std::map<std::uint64_t, const Process*> holders(const Roots& roots, const std::vector<Process>& processes, std::set<std::uint64_t> wanted) {
+std::map<std::uint64_t, const Process*> holders(const Roots& roots, const std::vector<Process>& processes,
+                                                const std::set<std::uint64_t>& wanted) {
   std::map<std::uint64_t, const Process*> out;
   for (const auto& process : processes) {
     if (out.size() == wanted.size()) break;
@@ -83,7 +84,7 @@ void look_at_listeners(const Roots& roots, const std::vector<Process>& processes
       sockets.push_back(std::move(socket));
     }
   }
-  const auto by_inode = holders(roots, processes, std::move(inodes));
+  const auto by_inode = holders(roots, processes, inodes);
   for (const auto& socket : sockets) {
     model::HostFacts::Listener listener{.protocol = socket.protocol, .address = socket.address, .port = socket.port};
     if (const auto holder = by_inode.find(socket.inode); holder != by_inode.end()) {

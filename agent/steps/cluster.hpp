@@ -30,7 +30,7 @@ struct KubeObjects {
 [[nodiscard]] Status tell_ca(Session& session);
 
 // The objects of a kubectl answer: the items of a List, or the one object.
-[[nodiscard]] Result<std::vector<nlohmann::json>> objects_of(std::string_view kubectl_json);
+[[nodiscard]] Result<std::vector<nlohmann::json>> objects_of(std::string_view text);
 // Which object: "apps/v1|DaemonSet|kube-system|kube-proxy".
 [[nodiscard]] std::string key_of(const nlohmann::json& object);
 // Which state of it that was written: its uid with the generation (which counts changes of the spec) or, where a kind has

@@ -70,7 +70,7 @@ Result<int> talk(int protocol, const Messages& messages, const Visit& visit = {}
   const timeval patience{.tv_sec = 5, .tv_usec = 0};
   ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   if (::send(fd.get(), messages.bytes().data(), messages.bytes().size(), 0) < 0) return fail_errno("send a netlink message", errno);
-  alignas(nlmsghdr) std::array<char, 64U << 10> buffer;
+  alignas(nlmsghdr) std::array<char, 64U << 10> buffer{};
   for (;;) {
     const auto got = ::recv(fd.get(), buffer.data(), buffer.size(), 0);
     if (got < 0 && errno == EINTR) continue;

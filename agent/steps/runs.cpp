@@ -37,7 +37,7 @@ class Lines {
 
   // Gives run_done's or run_failed's truth once it was read.
   Result<std::optional<bool>> pump() {
-    std::array<char, 64U << 10> buffer;
+    std::array<char, 64U << 10> buffer{};
     for (;;) {
       const auto got = ::read(fd_, buffer.data(), buffer.size());
       if (got < 0 && errno == EINTR) continue;
@@ -79,7 +79,7 @@ Result<os::Fd> watch(const fs::path& path) {
 Status wait_for_more(int inotify) {
   pollfd p{.fd = inotify, .events = POLLIN, .revents = 0};
   if (::poll(&p, 1, liveness_check_ms) < 0 && errno != EINTR) return fail_errno("wait for the run's events", errno);
-  std::array<char, 4096> drained;
+  std::array<char, 4096> drained{};
   while (::read(inotify, drained.data(), drained.size()) > 0) {}
   return {};
 }

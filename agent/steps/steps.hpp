@@ -34,6 +34,6 @@ struct UndoOptions {
 [[nodiscard]] Result<std::string> query(std::string_view subject, Environment& environment);
 
 // The JSON of query pool out of `kubectl get nodes,pods -A -o json`. Pure. Errors: input.
-[[nodiscard]] Result<std::string> pool_of(std::string_view nodes_and_pods);
+[[nodiscard]] Result<std::string> pool_of(std::string_view text);
 
 }  // namespace cloudos::steps

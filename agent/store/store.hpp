@@ -25,7 +25,7 @@ struct Blob {
 };
 
 // {"blobs":[{"digest":hex,"size":n,"offset":n}]}; "offset" may be left out. Errors: input.
-[[nodiscard]] Result<std::vector<Blob>> decode_blobs(std::string_view json);
+[[nodiscard]] Result<std::vector<Blob>> decode_blobs(std::string_view text);
 // {"missing":[…]}, one line without the newline.
 [[nodiscard]] std::string encode_missing(const std::vector<Blob>& blobs);
 

@@ -53,7 +53,7 @@ struct BundleIndex {
   std::map<std::string, BundleBlob> blobs;  // by hex digest
   bool operator==(const BundleIndex&) const = default;
 
-  [[nodiscard]] const BundleComponent* component(std::string_view name) const;
+  [[nodiscard]] const BundleComponent* component(std::string_view wanted) const;
   [[nodiscard]] const BundleFile* file(std::string_view path) const;
   [[nodiscard]] std::vector<const BundleImage*> images(std::string_view phase) const;
 };

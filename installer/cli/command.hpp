@@ -27,7 +27,7 @@ int report(const Error& error, const Context& context);
 [[nodiscard]] std::string error_record(const Error& error);
 
 // Each adds its subcommand; the callback that CLI11 runs sets `context.work`. `context` outlives the app.
-void add_bundle(CLI::App& app, Context& context);
+void add_bundle(CLI::App& parent, Context& context);
 void add_sandbox(CLI::App& app, Context& context);
 void add_install(CLI::App& app, Context& context);  // install and add
 void add_status(CLI::App& app, Context& context);

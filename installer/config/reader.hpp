@@ -19,7 +19,7 @@ class Located {
 
  private:
   struct Item {
-    toml::source_position at;
+    toml::source_position at{};
     model::Finding finding;
   };
   std::string file_;

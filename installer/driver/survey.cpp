@@ -132,7 +132,7 @@ std::vector<Found> start(const std::vector<model::MachineConfig>& machines, cons
   return found;
 }
 
-void keep(std::vector<Found>&& found, Survey& survey) {
+void keep(std::vector<Found> found, Survey& survey) {
   for (auto& one : found) {
     const auto id = one.machine->id();
     // A machine that failed after its upload stays in the list, so that the upload can be taken back.

@@ -49,7 +49,7 @@ std::string body_of(const model::Event& event, const PlainOptions& options) {
     case Kind::progress:
       if (options.verbose < 2) return "";
       return std::format("{} {} of {}", event.text, human(Bytes{event.done}), human(Bytes{event.total}));
-    case Kind::note: return event.text;
+    case Kind::note:
     case Kind::finding: return event.text;
     case Kind::run_done: return std::format("{}: {}", event.text.empty() ? event.stage.value : event.text, counts_of(event));
     case Kind::run_failed: return options.verbose > 0 ? std::format("{} failed", event.stage.value) : "";

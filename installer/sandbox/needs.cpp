@@ -15,8 +15,8 @@ namespace cloudos::sandbox {
 namespace {
 
 struct Need {
-  const char* program;
-  const char* package;  // of Debian and Ubuntu
+  const char* program = nullptr;
+  const char* package = nullptr;  // of Debian and Ubuntu
   bool vm_only = false;
 };
 

@@ -80,7 +80,7 @@ using Note = std::function<void(const std::string&)>;
 // Makes or completes a sandbox and waits until every machine's sshd answers. What is there stays as it is, what is stopped
 // is started. Errors: usage (a name, shell or release that cannot be), refused (programs that this computer lacks, no root),
 // timeout (a machine that does not come up, with the end of its console), io, failed.
-[[nodiscard]] Result<Sandbox> up(const UpRequest& request, const Note& note);
+[[nodiscard]] Result<Sandbox> up(const UpRequest& asked, const Note& note);
 
 // Every sandbox of this computer with its machines as they are now.
 [[nodiscard]] Result<std::vector<Sandbox>> list();

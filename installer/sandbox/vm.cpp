@@ -32,7 +32,8 @@ Status copy_newest(const fs::path& boot, std::string_view prefix, const fs::path
 
 // One thread for all emulated CPUs: with a thread each, a CPU may run code that another one has just patched, and Linux patches
 // itself all the time (static keys). Seen as "Oops: int3" in __ip_local_out, and with kubelet's kernel.panic_on_oops=1 as a restart.
-constexpr auto one_thread = "tcg,thread=single";
+// Translated code takes a GiB by default, which the machine's control group has no room for (qemu_overhead).
+constexpr auto emulated = "tcg,thread=single,tb-size=512";
 
 Argv qemu(const std::string& accelerator, const std::string& name) {
   return {"qemu-system-x86_64",
@@ -45,7 +46,7 @@ Argv qemu(const std::string& accelerator, const std::string& name) {
           "-machine",
           "q35",
           "-accel",
-          accelerator == "tcg" ? one_thread : accelerator,
+          accelerator == "tcg" ? emulated : accelerator,
           "-cpu",
           "max",
           "-kernel",

@@ -12,7 +12,7 @@
 namespace cloudos::sandbox {
 
 // What qemu itself takes beyond the machine's memory.
-constexpr Bytes qemu_overhead = 512_MiB;
+constexpr Bytes qemu_overhead = 768_MiB;
 
 // Copies the kernel and initrd out of `root` into the sandbox's folder, and finds out whether this computer's KVM boots it
 // ("kvm") or its CPU must be emulated ("tcg"): /dev/kvm may be there and boot nothing, inside a VM for one.

@@ -39,8 +39,7 @@ void answer_all(const char*, int, const char*, int, int count, const LIBSSH2_USE
     const std::string text(reinterpret_cast<const char*>(prompts[i].text), prompts[i].length);
     const auto given = answer(*questions, text, prompts[i].echo != 0);
     const std::string_view bytes = given ? given->reveal() : std::string_view{};
-    // libssh2 frees it.
-    responses[i].text = static_cast<char*>(std::malloc(bytes.size() + 1));
+    responses[i].text = static_cast<char*>(std::malloc(bytes.size() + 1));  // NOLINT(*-no-malloc): libssh2 frees it
     if (responses[i].text == nullptr) continue;
     std::ranges::copy(bytes, responses[i].text);
     responses[i].length = static_cast<unsigned>(bytes.size());

@@ -37,7 +37,7 @@ class Session {
   Status wait(Deadline deadline, std::string_view doing, int interrupt = -1);
   // Repeats a libssh2 call until it gives something else than LIBSSH2_ERROR_EAGAIN. Gives its status, negative ones too.
   template <class Call>
-  Result<int> finish(Call&& call, Deadline deadline, std::string_view doing) {
+  Result<int> finish(const Call& call, Deadline deadline, std::string_view doing) {
     for (;;) {
       const int status = static_cast<int>(call());
       if (status != LIBSSH2_ERROR_EAGAIN) return status;
@@ -46,7 +46,7 @@ class Session {
   }
   // finish(), where a negative status is an error.
   template <class Call>
-  Status must(Call&& call, Deadline deadline, std::string_view doing) {
+  Status must(const Call& call, Deadline deadline, std::string_view doing) {
     CLOUDOS_ASSIGN(const int status, finish(call, deadline, doing));
     if (status < 0) return std::unexpected(error(doing));
     return {};

@@ -114,7 +114,7 @@ class Tunnel::Pump {
     short near_events = 0;
     if (up_.empty() && !up_.ended) near_events |= POLLIN;
     if (!down_.empty()) near_events |= POLLOUT;
-    const short outer_events = outer_->sending() ? POLLOUT : (down_.empty() ? POLLIN : 0);
+    const auto outer_events = static_cast<short>(outer_->sending() ? POLLOUT : (down_.empty() ? POLLIN : 0));
     // An end that hung up would wake poll(2) for ever: it is left out when nothing is wanted of it.
     std::array<pollfd, 3> fds{pollfd{.fd = near_events != 0 ? far_.get() : -1, .events = near_events, .revents = 0},
                               pollfd{.fd = outer_events != 0 ? outer_->socket() : -1, .events = outer_events, .revents = 0},

@@ -58,7 +58,7 @@ class Systemd {
  private:
   struct State;
   explicit Systemd(std::unique_ptr<State> state);
-  [[nodiscard]] Status job(const char* method, const std::string& unit, Deadline deadline);
+  [[nodiscard]] Status job(const char* member, const std::string& unit, Deadline deadline);
   std::unique_ptr<State> state_;
 };
 

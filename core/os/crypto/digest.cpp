@@ -38,8 +38,8 @@ Sha256::~Sha256() = default;
 Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 
-void Sha256::update(std::span<const std::byte> piece) {
-  detail::must_hold(EVP_DigestUpdate(state_->context.get(), piece.data(), piece.size()) == 1);
+void Sha256::update(std::span<const std::byte> bytes) {
+  detail::must_hold(EVP_DigestUpdate(state_->context.get(), bytes.data(), bytes.size()) == 1);
 }
 
 Digest Sha256::finish() {
@@ -63,7 +63,8 @@ Result<FileDigest> sha256_file(const std::string& path) {
   Sha256 sum;
   Bytes size;
   std::vector<std::byte> buffer(256U << 10U);
-  while (const auto n = std::fread(buffer.data(), 1, buffer.size(), file.get())) {
+  while (std::feof(file.get()) == 0 && std::ferror(file.get()) == 0) {
+    const auto n = std::fread(buffer.data(), 1, buffer.size(), file.get());
     sum.update(std::span(buffer).first(n));
     size.count += n;
   }
