@@ -46,6 +46,11 @@ Ip Ip::next() const {
   return after;
 }
 
+bool Ip::of_a_machine() const {
+  if (!v6) return bytes[0] > 0 && bytes[0] < 224;
+  return bytes[0] != 0xff && std::ranges::any_of(bytes, [](auto b) { return b != 0; });
+}
+
 bool Ip::loopback() const {
   if (!v6) return bytes[0] == 127;
   return std::all_of(bytes.begin(), bytes.end() - 1, [](auto b) { return b == 0; }) && bytes[15] == 1;

@@ -21,6 +21,8 @@ struct Ip {
   // The address after this one; the last wraps to the first.
   [[nodiscard]] Ip next() const;
   [[nodiscard]] bool loopback() const;
+  // Whether one machine can have it: not 0.0.0.0/8 or ::, no multicast, none of 240.0.0.0/4 (RFC 6890).
+  [[nodiscard]] bool of_a_machine() const;
 };
 
 // A network in CIDR notation (RFC 4632). Host bits are kept as written; comparisons of ranges ignore them.

@@ -80,9 +80,7 @@ Result<images::Bundle> open_bundle(const BundleFlags& flags) {
     return fail(ErrorKind::input, std::format("there is no bundle {}", file.string()),
                 "build one with `cloudos bundle build`, or name it with --bundle");
   CLOUDOS_ASSIGN(const auto keys, trusted_keys(flags, file));
-  auto bundle = images::Bundle::open(file, {.keys = keys, .allow_unsigned = flags.allow_unsigned});
-  if (!bundle) return fail(std::move(bundle).error().with(std::format("opening the bundle {}", file.string())));
-  return bundle;
+  return images::Bundle::open(file, {.keys = keys, .allow_unsigned = flags.allow_unsigned});
 }
 
 }  // namespace cloudos::cli

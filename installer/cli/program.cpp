@@ -1,10 +1,17 @@
 #include "installer/cli/program.hpp"
 
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <format>
 #include <iostream>
+#include <tuple>
 
 #include "core/base/text.hpp"
 #include "core/os/process/process.hpp"
@@ -78,10 +85,29 @@ int report(const Error& error, const Context& context) {
   return exit_status(error.kind);
 }
 
-int run(std::span<char*> arguments) {
-  os::forbid_core_dumps();
-  std::signal(SIGPIPE, SIG_IGN);
-  Context context;
+namespace {
+
+// A program that was started without its three streams would give their numbers to files that it opens.
+void open_streams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF) std::ignore = ::open("/dev/null", O_RDWR);
+}
+
+// The status to end with: what could not be printed was not done. A reader that went away (| head) wanted no more.
+int after_output(int status, const Context& context) {
+  errno = 0;
+  std::cout.flush();
+  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.good();
+  if (written) return status;
+  const int why = errno;
+  pollfd out{.fd = STDOUT_FILENO, .events = POLLOUT, .revents = 0};
+  if (why == EPIPE || (::poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0)) return status;
+  return report({.kind = ErrorKind::io,
+                 .message = std::format("cannot write to standard output{}", why != 0 ? std::format(": {}", std::strerror(why)) : "")},
+                context);
+}
+
+int run_command(std::span<char*> arguments, Context& context) {
   const auto app = make_app(context);
   try {
     app->parse(static_cast<int>(arguments.size()), arguments.data());
@@ -92,6 +118,17 @@ int run(std::span<char*> arguments) {
     return report({.kind = ErrorKind::usage, .message = "nothing to do", .hint = "`cloudos --help` lists the commands"}, context);
   const auto status = context.work();
   return status ? *status : report(status.error(), context);
+}
+
+}  // namespace
+
+int run(std::span<char*> arguments) {
+  open_streams();
+  os::forbid_core_dumps();
+  std::signal(SIGPIPE, SIG_IGN);
+  Context context;
+  const int status = run_command(arguments, context);
+  return after_output(status, context);
 }
 
 }  // namespace cloudos::cli

@@ -26,12 +26,25 @@ std::string whoami() {
   return std::format("{}@{}", user != nullptr ? user->pw_name : std::to_string(::getuid()), host);
 }
 
+// A home folder that cannot be written (a live system, a service user) stops no command: the log goes below the temporary folder then.
+Result<std::unique_ptr<report::LogFile>> open_default_log(std::string_view command) {
+  const auto path = report::LogFile::default_path(command);
+  auto log = report::LogFile::open(path);
+  if (log) return log;
+  std::error_code none;
+  auto folder = (std::filesystem::temp_directory_path(none) / "cloudos-XXXXXX").string();
+  if (none || ::mkdtemp(folder.data()) == nullptr) return log;
+  std::cerr << std::format("cloudos: the log cannot be in {} ({}); it is in {}\n", path.parent_path().string(), log.error().message,
+                           folder);
+  return report::LogFile::open(std::filesystem::path(folder) / path.filename());
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Session>> Session::open(const Context& context, std::string_view command, const std::string& log_file) {
   std::unique_ptr<Session> session(new Session(context));
-  const auto path = log_file.empty() ? report::LogFile::default_path(command) : std::filesystem::path{log_file};
-  CLOUDOS_ASSIGN(auto log, report::LogFile::open(path));
+  CLOUDOS_ASSIGN(auto log, log_file.empty() ? open_default_log(command) : report::LogFile::open(log_file));
+  const auto path = log->path();
   session->log_ = log.get();
   session->listeners_.add(std::move(log));
   const bool live = !context.json && !context.quiet && context.verbose == 0 && report::is_terminal(stdout);

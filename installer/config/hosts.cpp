@@ -93,21 +93,22 @@ std::optional<HostProblem> check_user(std::string_view user) {
   return std::nullopt;
 }
 
+std::optional<HostProblem> check_address(std::string_view text, std::string_view wrong, std::string_view remedy) {
+  const auto ip = Ip::parse(text);
+  if (!ip) return HostProblem{"bad-address", std::format("'{}' {}", sanitise(text), wrong), std::string(remedy)};
+  if (!ip->of_a_machine())
+    return HostProblem{"bad-address", std::format("'{}' is no address that a machine can have", sanitise(text)),
+                       "give the address by which this computer reaches the machine"};
+  return std::nullopt;
+}
+
 std::optional<HostProblem> check_host(std::string_view host) {
   if (host.empty()) return HostProblem{"bad-host", "the host is empty", "give an address or a name"};
   if (host.starts_with('-'))
     return HostProblem{"bad-host", std::format("the host '{}' begins with '-', so that it could be taken for an option", sanitise(host)),
                        "give an address or a name"};
-  if (host.contains(':')) {
-    if (Ip::parse(host)) return std::nullopt;
-    return HostProblem{"bad-address", std::format("'{}' is not an IPv6 address", sanitise(host)),
-                       "write it as fd00::1, with a port as [fd00::1]:2222"};
-  }
-  if (looks_like_ipv4(host)) {
-    if (Ip::parse(host)) return std::nullopt;
-    return HostProblem{"bad-address", std::format("'{}' is not an IPv4 address", sanitise(host)),
-                       "four numbers from 0 to 255, without leading zeros"};
-  }
+  if (host.contains(':')) return check_address(host, "is not an IPv6 address", "write it as fd00::1, with a port as [fd00::1]:2222");
+  if (looks_like_ipv4(host)) return check_address(host, "is not an IPv4 address", "four numbers from 0 to 255, without leading zeros");
   if (const auto why = why_not_dns_name(host); !why.empty())
     return HostProblem{"bad-host", std::format("the host name '{}' {}", sanitise(host), why),
                        "a-z, 0-9 and '-' in parts separated by dots; or give the machine's address"};

@@ -93,6 +93,33 @@ TEST_CASE("reset without a terminal asks for --yes instead of going ahead") {
   CHECK(said.err.contains("--yes"));
 }
 
+TEST_CASE("output that cannot be written is a failure, and one that nobody reads to its end is none") {
+  const auto sh = [](const std::string& script) {
+    auto said = os::capture({"bash", "-c", script, CLOUDOS_PROGRAM});
+    REQUIRE(said);
+    return *said;
+  };
+  const auto full = sh(R"("$0" install --help > /dev/full)");
+  CHECK(full.exit.code == 1);
+  CHECK(full.err.contains("cannot write to standard output: No space left on device"));
+  const auto read_in_part = sh(R"("$0" man | head -c 1 > /dev/null; echo "${PIPESTATUS[0]}")");
+  CHECK(read_in_part.out == "0\n");
+  CHECK(read_in_part.err.empty());
+  // Without a standard output its number must not become a file's, where the output would land.
+  CHECK(sh(R"("$0" --version >&-)").exit.code == 0);
+}
+
+TEST_CASE("a home folder that cannot be written stops no command: the log is elsewhere, and it is said where") {
+  const auto said = cloudos_says({"status", "--masters", "127.0.0.1", "--port", "1"}, "/proc");
+  CHECK(said.exit.code == 1);
+  CHECK(said.err.contains("no master answers"));
+  const auto at = said.err.find("it is in /tmp/cloudos-");
+  REQUIRE(at != std::string::npos);
+  const auto folder = said.err.substr(at + 9, said.err.find('\n', at) - at - 9);
+  CHECK(std::filesystem::status(folder).permissions() == std::filesystem::perms::owner_all);
+  std::filesystem::remove_all(folder);
+}
+
 TEST_CASE("every command has a description, and every flag of it too") {
   each_command(whole_tree(), [](const cli::CommandEntry& entry) {
     CAPTURE(join(entry.path, " "));
@@ -124,9 +151,14 @@ TEST_CASE("the shells' completions are scripts that the shells accept and that k
     });
     REQUIRE(os::write_atomic(folder / shell, script, 0644));
   }
-  const auto checked = os::capture({"bash", "-n", (folder / "bash").string()});
-  REQUIRE(checked);
-  CHECK(checked->exit.ok());
+  for (const auto& argv : {Argv{"bash", "-n", (folder / "bash").string()}, Argv{"zsh", "-n", (folder / "zsh").string()},
+                           Argv{"fish", "--no-execute", (folder / "fish").string()}}) {
+    const auto checked = os::capture(argv);
+    REQUIRE(checked);
+    INFO(checked->err);
+    CHECK(checked->exit.ok());
+    CHECK(checked->err.empty());
+  }
 }
 
 TEST_CASE("bash completes a command's own flags") {

@@ -63,6 +63,13 @@ TEST_CASE("a malformed IPv4 address is not taken for a name") {
   }
 }
 
+TEST_CASE("an address that no machine can have is refused") {
+  for (const auto* bad : {"0.0.0.0", "0.1.2.3", "224.0.0.1", "255.255.255.255", "::", "[ff02::1]:22"}) {
+    INFO(bad);
+    CHECK(code(bad) == "bad-address");
+  }
+}
+
 TEST_CASE("ports 0 and 65536, and what is no number, are refused") {
   for (const auto* bad :
        {"10.0.0.4:0", "10.0.0.4:65536", "10.0.0.4:", "10.0.0.4:ssh", "[fd00::1]:0", "10.0.0.4:-1", "10.0.0.4:99999999999999999999"}) {
