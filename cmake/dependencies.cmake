@@ -12,6 +12,7 @@ pkg_check_modules(ARCHIVE REQUIRED IMPORTED_TARGET libarchive)
 pkg_check_modules(SSH2 REQUIRED IMPORTED_TARGET libssh2)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(SYSTEMD REQUIRED IMPORTED_TARGET libsystemd)
+pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2)
 
 # Linked statically where the distribution ships an archive: libarchive.so would bring libxml2 and ICU (40 MB) for formats
 # that are never read, and a program with few libraries is small to carry and quick to start.
@@ -43,3 +44,4 @@ cloudos_static(PkgConfig::ARCHIVE libarchive liblzma libbz2 liblz4 libnettle lib
 # Its tar writer shares an object with the table of all formats; what that refers to (libxml2, for xar) is dropped unread.
 target_link_options(PkgConfig::ARCHIVE INTERFACE -Wl,--gc-sections)
 cloudos_static(PkgConfig::SYSTEMD libsystemd libcap)
+cloudos_static(PkgConfig::NGHTTP2 libnghttp2)

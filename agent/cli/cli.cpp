@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "agent/cli/devices.hpp"
 #include "agent/facts/facts.hpp"
 #include "agent/steps/runs.hpp"
 #include "agent/steps/steps.hpp"
@@ -179,6 +180,7 @@ int run(std::vector<std::string> arguments) {
   add_facts(app, status, options);
   add_store(app, status);
   add_work(app, status, options);
+  add_devices(app, status);
   try {
     std::ranges::reverse(arguments);  // CLI11 takes them from the back
     app.parse(std::move(arguments));

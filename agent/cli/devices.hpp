@@ -1,0 +1,13 @@
+// Inside agent/cli: the command that offers GPUs to kubelet.
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace cloudos::agent {
+
+// Adds `devices` to the commands; its exit status goes to `status`, which outlives the parsing.
+void add_devices(CLI::App& app, int& status);
+
+}  // namespace cloudos::agent

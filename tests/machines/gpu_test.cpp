@@ -1,0 +1,258 @@
+// A node with four GPUs that are device nodes and a library of the tests', offered by the agent to the real kubelet and put
+// into containers by the real containerd. The cases share the cluster and run in the order they stand in.
+#include <algorithm>
+#include <catch2/catch_test_macros.hpp>
+#include <cstdlib>
+#include <format>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include "core/base/text.hpp"
+#include "tests/machines/machines.hpp"
+
+using namespace cloudos;
+using namespace cloudos::machines;
+
+namespace {
+
+constexpr auto agent = "/var/lib/cloudos/agent/current/bin/cloudos-agent";
+constexpr auto stub = "/root/gpu/libnvidia-ml.so.1";
+
+std::string library() {
+  const char* path = std::getenv("CLOUDOS_NVML_LIBRARY");
+  std::ifstream file(path != nullptr ? path : "build/release/tests/support/nvml/libnvidia-ml.so.1", std::ios::binary);
+  REQUIRE(file.good());
+  std::stringstream bytes;
+  bytes << file.rdbuf();
+  return bytes.str();
+}
+
+std::string uuid(int gpu) { return std::format("GPU-{0}{0}{0}{0}{0}{0}{0}{0}-4820-abfc-e83e-94318197576e", gpu); }
+
+// What the stub answers; `more` is added to the line of each GPU.
+std::string gpus(const std::map<int, std::string>& more = {}, const std::string& lines = {}) {
+  std::string out = "driver 570.86.15\ncuda 12080\n";
+  for (int i = 0; i < 4; ++i)
+    out += std::format("gpu uuid={} name=NVIDIA_H100_80GB_HBM3 bus=00000000:{:02X}:00.0 minor={} memory=81559 recovery=0 link=fabric {}\n",
+                       uuid(i), 0x18 + i, i, more.contains(i) ? more.at(i) : "");
+  return out + lines;
+}
+
+struct Gpus {
+  Sandbox sandbox{"t-gpu", 1, 1};
+  Ran installed;
+
+  Gpus() {
+    installed = sandbox.install(sandbox.addresses("master"), sandbox.addresses("node"));
+    REQUIRE(installed.code == 0);
+    // Copies of /dev/null: enough for the way into a container, and for its cgroup to let them be used.
+    sandbox.sh(node(),
+               "mkdir -p /root/gpu; for n in nvidia0 nvidia1 nvidia2 nvidia3 nvidiactl nvidia-uvm; do mknod -m 666 /dev/$n c 1 3; done");
+    REQUIRE(sandbox.on(node(), {"sh", "-c", std::string("cat > ") + stub}, library()).code == 0);
+    name = trim(sandbox.on(node(), {"hostname"}).out);
+    say(gpus());
+    start({});
+  }
+  [[nodiscard]] const Machine& master() const { return sandbox.named("master-1"); }
+  [[nodiscard]] const Machine& node() const { return sandbox.of("node").front(); }
+  void say(const std::string& text) const {
+    REQUIRE(sandbox.on(node(), {"sh", "-c", "cat > /root/gpu/new && mv /root/gpu/new /root/gpu/gpus"}, text).code == 0);
+  }
+  void start(const std::string& flags) const {
+    sandbox.sh(node(),
+               std::format("systemctl stop gpus.service 2>/dev/null || true; systemctl reset-failed gpus.service 2>/dev/null || true; "
+                           "systemd-run -q --unit=gpus -p Restart=always -p RestartSec=100ms -E CLOUDOS_NVML_STUB=/root/gpu/gpus "
+                           "{} devices --nvml {} --probe 0.5 --recover 2 {}",
+                           agent, stub, flags));
+  }
+  [[nodiscard]] std::string count(const std::string& field, const std::string& resource = "nvidia.com/gpu") const {
+    const auto status = kubectl_json(sandbox, master(), {"get", "node", name}).at("status").at(field);
+    return status.value(resource, "none");
+  }
+  // Its name in the cluster: the host name.
+  std::string name;
+  [[nodiscard]] bool allocatable(const std::string& wanted, const std::string& resource = "nvidia.com/gpu") const {
+    return eventually(90, [&] { return count("allocatable", resource) == wanted; });
+  }
+  void run_pod(const std::string& name, int wanted, const std::string& resource = "nvidia.com/gpu") const {
+    const Json pod = {{"apiVersion", "v1"},
+                      {"kind", "Pod"},
+                      {"metadata", {{"name", name}}},
+                      {"spec",
+                       {{"terminationGracePeriodSeconds", 0},
+                        {"restartPolicy", "Never"},
+                        {"containers",
+                         {{{"name", "gpu"},
+                           {"image", "cloudos.local/flannel:v0.28.10"},
+                           {"imagePullPolicy", "Never"},
+                           {"command", {"/bin/busybox", "sleep", "100000"}},
+                           {"resources", {{"limits", {{resource, std::to_string(wanted)}}}}}}}}}}};
+    REQUIRE(kubectl(sandbox, master(), {"apply", "-f", "-"}, pod.dump()).code == 0);
+  }
+  [[nodiscard]] bool is(const std::string& pod, const std::string& phase) const {
+    return eventually(60, [&] { return kubectl_json(sandbox, master(), {"get", "pod", pod}).at("status").at("phase") == phase; });
+  }
+  [[nodiscard]] std::string in_pod(const std::string& pod, const std::string& script) const {
+    const auto ran = kubectl(sandbox, master(), {"exec", pod, "--", "/bin/busybox", "sh", "-euc", script});
+    INFO(ran.out << ran.err);
+    CHECK(ran.code == 0);
+    return std::string(trim(ran.out));
+  }
+  void remove_pods() const { REQUIRE(kubectl(sandbox, master(), {"delete", "pod", "--all", "--now", "--timeout=60s"}).code == 0); }
+  [[nodiscard]] std::string log() const { return sandbox.on(node(), {"journalctl", "-q", "-o", "cat", "-u", "gpus"}).out; }
+  [[nodiscard]] int registrations() const {
+    const auto text = sandbox.on(node(), {"sh", "-c", "journalctl -q -o cat -u gpus | grep -c 'registered with kubelet' || true"}).out;
+    return std::atoi(text.c_str());
+  }
+};
+
+// Made by the first case that needs it, taken down when the program ends.
+Gpus& shared() {
+  static Gpus one;
+  return one;
+}
+
+std::set<std::string> words(const std::string& text, char separator) {
+  std::set<std::string> out;
+  for (const auto& word : split(text, separator))
+    if (!trim(word).empty()) out.insert(std::string(trim(word)));
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a pod that asks for two GPUs has these two inside, another the other two, and a third pod waits", "[gpu]") {
+  auto& g = shared();
+  INFO(g.log());
+  REQUIRE(g.allocatable("4"));
+  for (const auto* pod : {"one", "two"}) g.run_pod(pod, 2);
+  std::set<std::string> ids;
+  std::set<std::string> nodes;
+  for (const auto* pod : {"one", "two"}) {
+    INFO(pod << "\n" << kubectl(g.sandbox, g.master(), {"describe", "pod", pod}).out);
+    REQUIRE(g.is(pod, "Running"));
+    const auto given = words(g.in_pod(pod, "echo $NVIDIA_VISIBLE_DEVICES"), ',');
+    CHECK(given.size() == 2);
+    ids.insert(given.begin(), given.end());
+    // The GPUs that the variable names are those whose nodes are there, and the driver's common ones; no others.
+    std::set<std::string> expected = {"/dev/nvidiactl", "/dev/nvidia-uvm"};
+    for (int i = 0; i < 4; ++i)
+      if (given.contains(uuid(i))) expected.insert(std::format("/dev/nvidia{}", i));
+    CHECK(words(g.in_pod(pod, "ls -d /dev/nvidia*"), '\n') == expected);
+    nodes.insert(expected.begin(), expected.end());
+    // The container's cgroup lets it use them.
+    g.in_pod(pod, "for n in /dev/nvidia*; do echo x > $n; done");
+    // The driver's library is where the image's loader looks.
+    g.in_pod(pod, "test -s /usr/lib64/libnvidia-ml.so.1");
+  }
+  CHECK(ids.size() == 4);
+  CHECK(nodes.size() == 6);
+
+  g.run_pod("three", 2);
+  REQUIRE(eventually(30, [&] {
+    for (const auto& condition :
+         kubectl_json(g.sandbox, g.master(), {"get", "pod", "three"}).at("status").value("conditions", Json::array()))
+      if (condition.at("type") == "PodScheduled" && condition.at("status") == "False")
+        return condition.at("message").get<std::string>().contains("Insufficient nvidia.com/gpu");
+    return false;
+  }));
+  REQUIRE(kubectl(g.sandbox, g.master(), {"delete", "pod", "one", "--now"}).code == 0);
+  CHECK(g.is("three", "Running"));
+  g.remove_pods();
+}
+
+TEST_CASE("a GPU that falls ill leaves what can be given and comes back when it is well", "[gpu]") {
+  auto& g = shared();
+  REQUIRE(g.allocatable("4"));
+  g.say(gpus({{3, "lost=1"}}));
+  CHECK(g.allocatable("3"));
+  CHECK(g.count("capacity") == "4");
+  CHECK(g.log().contains(uuid(3) + " is not fit for work: the GPU has fallen off the bus"));
+  g.say(gpus());
+  CHECK(g.allocatable("4"));
+  // The driver reports an error and wants a reset; until then the GPU stays away.
+  g.say(gpus({{1, "recovery=1"}}, "xid gpu=1 number=79\n"));
+  CHECK(g.allocatable("3"));
+  CHECK(g.log().contains(uuid(1) + " is not fit for work: "));
+  g.say(gpus({}, "xid gpu=1 number=79\n"));
+  CHECK(g.allocatable("4"));
+}
+
+TEST_CASE("kubelet restarts and finds the GPUs again each time; a pod keeps those it has", "[gpu]") {
+  auto& g = shared();
+  REQUIRE(g.allocatable("4"));
+  g.run_pod("steady", 2);
+  REQUIRE(g.is("steady", "Running"));
+  const auto held = words(g.in_pod("steady", "echo $NVIDIA_VISIBLE_DEVICES"), ',');
+  for (int i = 0; i < 6; ++i) {
+    INFO("restart " << i << "\n" << g.log());
+    const auto before = g.registrations();
+    g.sandbox.sh(g.node(), "systemctl restart kubelet");
+    REQUIRE(eventually(60, [&] { return g.registrations() > before; }));
+  }
+  CHECK(g.allocatable("4"));
+  g.run_pod("later", 2);
+  REQUIRE(g.is("later", "Running"));
+  for (const auto& id : words(g.in_pod("later", "echo $NVIDIA_VISIBLE_DEVICES"), ',')) CHECK_FALSE(held.contains(id));
+  CHECK(g.is("steady", "Running"));
+  g.remove_pods();
+}
+
+TEST_CASE("the agent is killed while pods hold GPUs, and nothing is given twice", "[gpu]") {
+  auto& g = shared();
+  REQUIRE(g.allocatable("4"));
+  g.run_pod("holder", 3);
+  REQUIRE(g.is("holder", "Running"));
+  const auto held = words(g.in_pod("holder", "echo $NVIDIA_VISIBLE_DEVICES"), ',');
+  for (int i = 0; i < 5; ++i) {
+    const auto before = g.registrations();
+    g.sandbox.sh(g.node(), "systemctl kill -s KILL gpus.service");
+    REQUIRE(eventually(30, [&] { return g.registrations() > before; }));
+  }
+  CHECK(g.allocatable("4"));
+  g.run_pod("next", 1);
+  REQUIRE(g.is("next", "Running"));
+  CHECK_FALSE(held.contains(g.in_pod("next", "echo $NVIDIA_VISIBLE_DEVICES")));
+  g.remove_pods();
+}
+
+TEST_CASE("time slicing offers each GPU several times, and MIG instances are resources of their own", "[gpu]") {
+  auto& g = shared();
+  g.start("--share nvidia.com/gpu=2");
+  CHECK(g.allocatable("8"));
+  g.run_pod("shares", 5);
+  REQUIRE(g.is("shares", "Running"));
+  // Five shares of four GPUs are on all four.
+  CHECK(words(g.in_pod("shares", "echo $NVIDIA_VISIBLE_DEVICES"), ',').size() == 4);
+  g.remove_pods();
+
+  g.sandbox.sh(g.node(),
+               "mkdir -p /dev/nvidia-caps /root/gpu/proc/driver/nvidia/capabilities/gpu0/mig/gi9/ci0; "
+               "for n in 66 67; do mknod -m 666 /dev/nvidia-caps/nvidia-cap$n c 1 3; done; "
+               "cd /root/gpu/proc/driver/nvidia/capabilities/gpu0/mig/gi9; echo 'DeviceFileMinor: 66' > access; echo 'DeviceFileMinor: 67' "
+               "> ci0/access");
+  g.say(gpus({{0, "mig=1"}}, "mig gpu=0 uuid=MIG-1d5b9e21-4820-5ae5-abfc-94318197576e gi=9 ci=0 slices=1 compute=1 memory=9856\n"));
+  g.start("--mig-strategy mixed --procfs /root/gpu/proc");
+  CHECK(g.allocatable("1", "nvidia.com/mig-1g.10gb"));
+  CHECK(g.allocatable("3"));
+  g.run_pod("slice", 1, "nvidia.com/mig-1g.10gb");
+  REQUIRE(g.is("slice", "Running"));
+  CHECK(words(g.in_pod("slice", "ls -d /dev/nvidia[0-9] /dev/nvidia-caps/*"), '\n') ==
+        std::set<std::string>{"/dev/nvidia0", "/dev/nvidia-caps/nvidia-cap66", "/dev/nvidia-caps/nvidia-cap67"});
+  g.remove_pods();
+}
+
+TEST_CASE("the plugin takes few resources", "[gpu]") {
+  auto& g = shared();
+  g.say(gpus());
+  g.start("");
+  REQUIRE(g.allocatable("4"));
+  const auto text = g.sandbox.sh(g.node(), "cat /proc/$(systemctl show -p MainPID --value gpus)/smaps_rollup");
+  for (const auto& line : split(text, '\n'))
+    if (line.starts_with("Pss:")) {
+      const auto kib = std::atoi(line.c_str() + 4);
+      WARN("PSS of the plugin: " << kib << " KiB");
+      CHECK(kib < 6 * 1024);
+    }
+}
