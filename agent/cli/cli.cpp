@@ -9,6 +9,7 @@
 
 #include "agent/cli/devices.hpp"
 #include "agent/facts/facts.hpp"
+#include "agent/labels/labels.hpp"
 #include "agent/steps/runs.hpp"
 #include "agent/steps/steps.hpp"
 #include "agent/store/store.hpp"
@@ -52,9 +53,19 @@ struct Machine {
   steps::Environment environment{.root = "/", .services = *services, .commands = *commands};
 };
 
-Status facts(const facts::Roots& roots) {
+Status facts(const facts::Roots& roots, const std::vector<std::string>& sync_folders) {
   CLOUDOS_ASSIGN(auto facts, facts::gather(roots));
+  for (const auto& folder : sync_folders) { CLOUDOS_ASSIGN(facts.sync_latency[folder], facts::measure_sync(folder)); }
   return write_line(model::encode_facts(facts));
+}
+
+// "name=value" lines, or one line of JSON.
+Status labels(const facts::Roots& roots, const labels::Sharing& sharing, bool as_json) {
+  CLOUDOS_ASSIGN(const auto facts, facts::gather(roots));
+  const auto found = labels::find(facts, sharing);
+  if (as_json) return write_line(nlohmann::json{{"labels", found.labels}, {"unknown", found.unknown}}.dump());
+  for (const auto& [name, value] : found.labels) CLOUDOS_TRY(write_line(name + "=" + value));
+  return {};
 }
 
 Status reach() {
@@ -135,19 +146,34 @@ void add_store(CLI::App& app, int& status) {
 }
 
 struct Options {
-  facts::Roots roots;
   std::string root = "/", procfs = "/proc", sysfs = "/sys", devfs = "/dev", run, subject;
-  bool foreground = false, whole_cluster = false;
+  std::vector<std::string> sync_folders;
+  labels::Sharing sharing;
+  bool foreground = false, whole_cluster = false, json = false;
   std::uint64_t from = 1;
 };
 
+void add_roots(CLI::App& command, Options& o) {
+  command.add_option("--root", o.root, "Where /etc, /var and /run are");
+  command.add_option("--procfs", o.procfs, "Where /proc is");
+  command.add_option("--sysfs", o.sysfs, "Where /sys is");
+  command.add_option("--devfs", o.devfs, "Where /dev is");
+}
+
 void add_facts(CLI::App& app, int& status, Options& o) {
+  const auto roots = [&o] { return facts::Roots{.root = o.root, .procfs = o.procfs, .sysfs = o.sysfs, .devfs = o.devfs}; };
   auto* command = app.add_subcommand("facts", "What this machine is, as one line of JSON");
-  command->add_option("--root", o.root, "Where /etc, /var and /run are");
-  command->add_option("--procfs", o.procfs, "Where /proc is");
-  command->add_option("--sysfs", o.sysfs, "Where /sys is");
-  command->add_option("--devfs", o.devfs, "Where /dev is");
-  command->callback([&] { status = tell(facts({.root = o.root, .procfs = o.procfs, .sysfs = o.sysfs, .devfs = o.devfs})); });
+  add_roots(*command, o);
+  command->add_option("--measure-sync", o.sync_folders, "Measure how long the disk below this folder takes to make a write durable");
+  command->callback([&, roots] { status = tell(facts(roots(), o.sync_folders)); });
+  auto* shown = app.add_subcommand("labels", "The labels that this machine's facts give its node");
+  add_roots(*shown, o);
+  shown->add_option("--mig-strategy", o.sharing.mig, "How GPUs that are cut up are offered: none, single or mixed")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, labels::MigStrategy>{
+          {"none", labels::MigStrategy::none}, {"single", labels::MigStrategy::single}, {"mixed", labels::MigStrategy::mixed}}));
+  shown->add_option("--replicas", o.sharing.replicas, "Time slices of each GPU")->check(CLI::Range(1, 1024));
+  shown->add_flag("--json", o.json, "As one line of JSON, with what could not be looked at");
+  shown->callback([&, roots] { status = tell(labels(roots(), o.sharing, o.json)); });
   app.add_subcommand("reach", "Whom on standard input this machine reaches")->callback([&] { status = tell(reach()); });
 }
 

@@ -5,10 +5,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "agent/facts/gpu_probe.hpp"
 #include "core/model/facts.hpp"
 
 namespace cloudos::facts {
@@ -28,7 +30,13 @@ struct Roots {
 
 // Takes all facts, in some tens of milliseconds. Single facts that cannot be read are no error; see HostFacts::unknown.
 // Errors: io, when `procfs` is not a proc file system at all.
-[[nodiscard]] Result<model::HostFacts> gather(const Roots& roots);
+// `probes` say what only a driver's library knows; one that fails leaves "gpu_devices.VENDOR" in HostFacts::unknown.
+[[nodiscard]] Result<model::HostFacts> gather(const Roots& roots, std::span<GpuProbe* const> probes = {});
+
+// How long small writes to a new file in `folder` take to become durable: `writes` times 2300 bytes and fdatasync(2), as
+// etcd's documentation measures a disk for its log. Takes as long as the disk needs, at most five seconds (then fewer
+// writes). The file is gone afterwards. Errors: io.
+[[nodiscard]] Result<model::HostFacts::SyncLatency> measure_sync(const std::filesystem::path& folder, int writes = 100);
 
 struct ReachTarget {
   MachineId id;

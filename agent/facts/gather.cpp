@@ -63,15 +63,17 @@ bool has_unit(const std::vector<Process>& processes, std::string_view unit) {
   return std::ranges::any_of(processes, [&](const auto& p) { return p.unit == unit; });
 }
 
-Result<model::HostFacts> gather(const Roots& roots) {
+Result<model::HostFacts> gather(const Roots& roots, std::span<GpuProbe* const> probes) {
   if (!fs::exists(roots.procfs / "meminfo")) {
     return fail(ErrorKind::io, roots.procfs.string() + " is not a proc file system: it has no meminfo");
   }
   model::HostFacts facts;
   look_at_machine(roots, facts);
+  look_at_memory(roots, facts);
   look_at_storage(roots, facts);
   look_at_cgroups(roots, facts);
   look_at_devices(roots, facts);
+  ask_probes(probes, facts);
   const auto all = processes(roots);
   look_at_network(roots, all, facts);
   look_at_software(roots, all, facts);

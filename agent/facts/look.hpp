@@ -4,10 +4,12 @@
 #include <filesystem>
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "agent/facts/facts.hpp"
+#include "agent/facts/gpu_probe.hpp"
 #include "agent/facts/parse.hpp"
 
 namespace cloudos::facts {
@@ -18,6 +20,8 @@ namespace cloudos::facts {
 [[nodiscard]] std::vector<std::string> names_in(const std::filesystem::path& folder);
 // The last part of where a symbolic link points, "" when it is none.
 [[nodiscard]] std::string link_name(const std::filesystem::path& link);
+// Which NUMA node a device's folder in sysfs says it is on, -1 when it does not say.
+[[nodiscard]] int numa_node_of(const std::filesystem::path& device);
 // Connects to a stream socket of this machine.
 [[nodiscard]] bool unix_socket_answers(const std::string& path);
 [[nodiscard]] bool tcp_port_answers(const std::string& address, std::uint16_t port);
@@ -31,10 +35,13 @@ struct Process {
 [[nodiscard]] bool has_unit(const std::vector<Process>& processes, std::string_view unit);
 
 void look_at_machine(const Roots& roots, model::HostFacts& facts);
+void look_at_memory(const Roots& roots, model::HostFacts& facts);
 void look_at_storage(const Roots& roots, model::HostFacts& facts);
 void look_at_network(const Roots& roots, const std::vector<Process>& processes, model::HostFacts& facts);
 void look_at_cgroups(const Roots& roots, model::HostFacts& facts);
 void look_at_devices(const Roots& roots, model::HostFacts& facts);
+// Asks the probes whose vendor has a device with a driver; needs the devices looked at before.
+void ask_probes(std::span<GpuProbe* const> probes, model::HostFacts& facts);
 void look_at_software(const Roots& roots, const std::vector<Process>& processes, model::HostFacts& facts);
 void look_at_kubernetes(const Roots& roots, const std::vector<Process>& processes, model::HostFacts& facts);
 // Tries the features, in a child process; needs the real roots, and cgroups looked at before.

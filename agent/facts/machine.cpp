@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <set>
 
 #include <sys/timex.h>
 #include <sys/utsname.h>
@@ -76,12 +77,43 @@ void look_at_virtualisation(const Roots& roots, model::HostFacts& facts) {
   facts.cpu = parse_cpuinfo(cpuinfo);
 }
 
+// Where /proc/cpuinfo does not tell packages and cores (arm64), sysfs does (Documentation/admin-guide/cputopology.rst).
+void look_at_topology(const Roots& roots, model::HostFacts& facts) {
+  const auto folder = roots.sysfs / "devices/system/cpu";
+  std::set<std::string> packages;
+  std::set<std::string> cores;  // by the threads that share one
+  for (const auto& name : names_in(folder)) {
+    if (!name.starts_with("cpu") || !parse_number(std::string_view(name).substr(3), 0, 1U << 16U)) continue;
+    const auto siblings = text_of(folder / name / "topology/thread_siblings_list");
+    if (siblings.empty()) continue;  // a CPU that is offline has no topology
+    cores.insert(siblings);
+    packages.insert(text_of(folder / name / "topology/physical_package_id"));
+  }
+  if (cores.empty()) return;
+  facts.cpu.sockets = static_cast<int>(packages.size());
+  facts.cpu.cores = static_cast<int>(cores.size());
+  facts.cpu.multithreading = std::ranges::any_of(cores, [](const auto& list) { return list.find_first_of(",-") != std::string::npos; });
+}
+
+void look_at_hardware(const Roots& roots, model::HostFacts& facts) {
+  const auto dmi = roots.sysfs / "class/dmi/id";
+  facts.hardware = {.vendor = text_of(dmi / "sys_vendor"), .product = text_of(dmi / "product_name")};
+  if (!facts.hardware.product.empty()) return;
+  // Strings of a device tree end with a NUL.
+  const auto model = text_of(roots.sysfs / "firmware/devicetree/base/model");
+  facts.hardware.product = model.substr(0, model.find('\0'));
+}
+
 void look_at_clock(const Roots& roots, model::HostFacts& facts) {
   using namespace std::chrono;
   facts.clock_ms = duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+  facts.clock_source = text_of(roots.sysfs / "devices/system/clocksource/clocksource0/current_clocksource");
   if (!roots.real()) return;
   timex state{};
-  facts.clock_synchronised = adjtimex(&state) != -1 && (state.status & STA_UNSYNC) == 0;
+  if (adjtimex(&state) == -1) return;
+  facts.clock_synchronised = (state.status & STA_UNSYNC) == 0;
+  facts.clock_offset_us = (state.status & STA_NANO) != 0 ? state.offset / 1000 : state.offset;
+  facts.clock_max_error_us = state.maxerror;
 }
 
 // Our side of the SSH connection that this runs under. sudo drops the variable, so the parents' environments are asked too.
@@ -125,9 +157,10 @@ void look_at_machine(const Roots& roots, model::HostFacts& facts) {
   look_at_names(roots, facts);
   look_at_init(roots, facts);
   look_at_virtualisation(roots, facts);
+  look_at_topology(roots, facts);
+  look_at_hardware(roots, facts);
   look_at_clock(roots, facts);
   look_at_settings(roots, facts);
-  facts.memory = parse_meminfo(text_of(roots.procfs / "meminfo"));
   facts.root = geteuid() == 0;
   if (!roots.real()) return;
   std::error_code error;

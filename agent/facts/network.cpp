@@ -37,6 +37,12 @@ std::map<std::string, std::vector<std::string>> addresses() {
   return out;
 }
 
+// The PCI address that a device's link points to; "" for USB, virtio and virtual links.
+std::string pci_function(const std::filesystem::path& device) {
+  const auto name = link_name(device);
+  return std::ranges::count(name, ':') == 2 && name.contains('.') ? name : "";
+}
+
 void look_at_interfaces(const Roots& roots, model::HostFacts& facts) {
   const auto assigned = roots.real() ? addresses() : std::map<std::string, std::vector<std::string>>{};
   const auto folder = roots.sysfs / "class/net";
@@ -47,12 +53,22 @@ void look_at_interfaces(const Roots& roots, model::HostFacts& facts) {
       return static_cast<int>(parse_number(text_of(folder / name / file), 0, 10'000'000).value_or(0));
     };
     const auto own = assigned.find(name);
+    const auto device = folder / name / "device";
+    const auto duplex = text_of(folder / name / "duplex");
     facts.interfaces.push_back({.name = name,
                                 .mac = text_of(folder / name / "address"),
                                 .state = text_of(folder / name / "operstate"),
                                 .mtu = number("mtu"),
                                 .speed_mbit = number("speed"),
-                                .addresses = own == assigned.end() ? std::vector<std::string>{} : own->second});
+                                .addresses = own == assigned.end() ? std::vector<std::string>{} : own->second,
+                                // Reading it fails while the link is administratively down.
+                                .carrier = text_of(folder / name / "carrier") == "1",
+                                .duplex = duplex == "unknown" ? "" : duplex,
+                                .driver = link_name(device / "driver"),
+                                .pci = pci_function(device),
+                                .numa_node = numa_node_of(device),
+                                .sriov_capable = number("device/sriov_totalvfs"),
+                                .sriov_active = number("device/sriov_numvfs")});
   }
   if (!roots.real()) facts.unknown["interfaces.addresses"] = "only asked on the machine itself";
 }

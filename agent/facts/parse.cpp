@@ -1,63 +1,18 @@
 #include "agent/facts/parse.hpp"
 
 #include <algorithm>
-#include <charconv>
+#include <array>
 #include <format>
 #include <ranges>
 #include <set>
 
+#include "agent/facts/lines.hpp"
 #include "core/base/ip.hpp"
 #include "core/base/text.hpp"
 
 namespace cloudos::facts {
 
 namespace {
-
-auto lines_of(std::string_view text) {
-  return std::views::split(text, '\n') | std::views::transform([](auto&& r) { return std::string_view(r.begin(), r.end()); });
-}
-
-// The words between runs of blanks.
-std::vector<std::string_view> words_of(std::string_view line) {
-  std::vector<std::string_view> out;
-  while (true) {
-    const auto start = line.find_first_not_of(" \t");
-    if (start == std::string_view::npos) return out;
-    line.remove_prefix(start);
-    const auto end = std::min(line.find_first_of(" \t"), line.size());
-    out.push_back(line.substr(0, end));
-    line.remove_prefix(end);
-  }
-}
-
-// "name : value", or two empty views.
-std::pair<std::string_view, std::string_view> field(std::string_view line) {
-  const auto colon = line.find(':');
-  if (colon == std::string_view::npos) return {};
-  return {trim(line.substr(0, colon)), trim(line.substr(colon + 1))};
-}
-
-template <class T = std::uint64_t>
-T number(std::string_view text, int base = 10) {
-  if (base == 16 && text.starts_with("0x")) text.remove_prefix(2);
-  T value{};
-  std::from_chars(text.data(), text.data() + text.size(), value, base);
-  return value;
-}
-
-// Undoes \040 and its kin.
-std::string unescape(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 3 < text.size()) {
-      out += static_cast<char>(number<unsigned>(text.substr(i + 1, 3), 8));
-      i += 3;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
 
 bool has_option(std::string_view options, std::string_view option) { return std::ranges::contains(split(options, ','), option); }
 
@@ -97,8 +52,56 @@ std::map<std::string, std::string> parse_assignments(std::string_view text) {
   return out;
 }
 
+namespace {
+
+// Whom the codes in "CPU implementer" and "CPU part" stand for (Arm's registry of MIDR_EL1 values; lscpu has the same names).
+std::string arm_model(unsigned implementer, unsigned part) {
+  struct Part {
+    unsigned number;
+    std::string_view name;
+  };
+  static constexpr std::array parts = {Part{0xd03, "Cortex-A53"},  Part{0xd05, "Cortex-A55"}, Part{0xd07, "Cortex-A57"},
+                                       Part{0xd08, "Cortex-A72"},  Part{0xd0b, "Cortex-A76"}, Part{0xd0c, "Neoverse-N1"},
+                                       Part{0xd40, "Neoverse-V1"}, Part{0xd41, "Cortex-A78"}, Part{0xd42, "Cortex-A78AE"},
+                                       Part{0xd49, "Neoverse-N2"}, Part{0xd4f, "Neoverse-V2"}};
+  const auto* const known = std::ranges::find(parts, part, &Part::number);
+  return implementer == 0x41 && known != parts.end() ? std::string(known->name) : "";
+}
+
+// What MIDR_EL1 is made of, as /proc/cpuinfo of arm64 gives it (arch/arm64/kernel/cpuinfo.c).
+struct Midr {
+  unsigned implementer = 0, variant = 0, part = 0, revision = 0;
+  void take(std::string_view name, std::string_view value) {
+    if (name == "CPU implementer") implementer = number<unsigned>(value, 16);
+    if (name == "CPU variant") variant = number<unsigned>(value, 16);
+    if (name == "CPU part") part = number<unsigned>(value, 16);
+    if (name == "CPU revision") revision = number<unsigned>(value);
+  }
+  void tell(model::HostFacts::Cpu& cpu) const {
+    if (implementer == 0) return;
+    cpu.vendor = std::format("0x{:02x}", implementer);
+    // The architecture field reads 0xf on every 64-bit core: "see the ID registers".
+    cpu.family = static_cast<int>((variant & 0xfU) << 4U | 0xfU);
+    cpu.id = static_cast<int>((part & 0xfffU) << 4U | (revision & 0xfU));
+    if (cpu.model.empty()) cpu.model = arm_model(implementer, part);
+  }
+};
+
+void take_identity(std::string_view name, std::string_view value, model::HostFacts::Cpu& cpu) {
+  if (name == "model name" && cpu.model.empty()) cpu.model = value;
+  if (name == "vendor_id" && cpu.vendor.empty()) cpu.vendor = value;
+  if (name == "cpu family" && cpu.family == 0) cpu.family = number<int>(value);
+  if (name == "model" && cpu.id == 0) cpu.id = number<int>(value);
+  if ((name == "flags" || name == "Features") && cpu.flags.empty()) {
+    for (const auto word : words_of(value)) cpu.flags.emplace_back(word);
+  }
+}
+
+}  // namespace
+
 model::HostFacts::Cpu parse_cpuinfo(std::string_view text) {
   model::HostFacts::Cpu cpu;
+  Midr midr;
   std::set<std::string> sockets;
   std::set<std::pair<std::string, std::string>> cores;
   std::string socket;
@@ -107,11 +110,14 @@ model::HostFacts::Cpu parse_cpuinfo(std::string_view text) {
     if (name == "processor") ++cpu.threads;
     if (name == "physical id") sockets.insert(socket = value);
     if (name == "core id") cores.emplace(socket, value);
-    if (name == "model name" && cpu.model.empty()) cpu.model = value;
+    take_identity(name, value, cpu);
+    midr.take(name, value);
   }
+  midr.tell(cpu);
   // ARM's has neither packages nor cores: one package, and a core a thread.
   cpu.sockets = sockets.empty() ? std::min(cpu.threads, 1) : static_cast<int>(sockets.size());
   cpu.cores = cores.empty() ? cpu.threads : static_cast<int>(cores.size());
+  cpu.multithreading = cpu.threads > cpu.cores;
   return cpu;
 }
 

@@ -65,7 +65,8 @@ void look_at_disks(const Roots& roots, model::HostFacts& facts) {
     facts.disks.push_back({.name = name,
                            .model = text_of(folder / "device/model"),
                            .size = Bytes{parse_number(text_of(folder / "size"), 0, 1ULL << 54U).value_or(0) * 512},
-                           .rotational = text_of(folder / "queue/rotational") == "1"});
+                           .rotational = text_of(folder / "queue/rotational") == "1",
+                           .numa_node = numa_node_of(folder / "device")});
   }
 }
 
@@ -74,22 +75,6 @@ void look_at_disks(const Roots& roots, model::HostFacts& facts) {
 void look_at_storage(const Roots& roots, model::HostFacts& facts) {
   look_at_mounts(roots, facts);
   look_at_disks(roots, facts);
-}
-
-void look_at_devices(const Roots& roots, model::HostFacts& facts) {
-  const auto folder = roots.sysfs / "bus/pci/devices";
-  for (const auto& address : names_in(folder)) {
-    const auto function = folder / address;
-    auto gpu =
-        gpu_of(text_of(function / "class"), text_of(function / "vendor"), text_of(function / "device"), link_name(function / "driver"));
-    if (!gpu) continue;
-    for (const auto& line : split(text_of(roots.procfs / "driver/nvidia/gpus" / address / "information"), '\n')) {
-      if (line.starts_with("Model:")) gpu->model = trim(std::string_view(line).substr(6));
-    }
-    const auto same = std::ranges::find_if(facts.gpus, [&](const auto& g) { return g.device == gpu->device && g.driver == gpu->driver; });
-    if (same == facts.gpus.end()) facts.gpus.push_back(std::move(*gpu));
-    else ++same->count;
-  }
 }
 
 }  // namespace cloudos::facts

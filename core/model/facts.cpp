@@ -22,11 +22,40 @@ void fields(auto& a, is<HostFacts::Cpu> auto& v) {
   a("cores", v.cores);
   a("threads", v.threads);
   a("model", v.model);
+  a("vendor", v.vendor);
+  a("family", v.family);
+  a("id", v.id);
+  a("flags", v.flags);
+  a("multithreading", v.multithreading);
 }
 void fields(auto& a, is<HostFacts::Memory> auto& v) {
   a("total", v.total);
   a("available", v.available);
   a("swap_total", v.swap_total);
+  a("physical", v.physical);
+  a("limit", v.limit);
+}
+void fields(auto& a, is<HostFacts::Hardware> auto& v) {
+  a("vendor", v.vendor);
+  a("product", v.product);
+}
+void fields(auto& a, is<HostFacts::HugePages> auto& v) {
+  a("size", v.size);
+  a("total", v.total);
+  a("free", v.free);
+}
+void fields(auto& a, is<HostFacts::NumaNode> auto& v) {
+  a("id", v.id);
+  a("cpus", v.cpus);
+  a("memory", v.memory);
+  a("distances", v.distances);
+  a("hugepages", v.hugepages);
+}
+void fields(auto& a, is<HostFacts::Swap> auto& v) {
+  a("device", v.device);
+  a("type", v.type);
+  a("size", v.size);
+  a("used", v.used);
 }
 void fields(auto& a, is<HostFacts::Mount> auto& v) {
   a("path", v.path);
@@ -43,6 +72,12 @@ void fields(auto& a, is<HostFacts::Disk> auto& v) {
   a("model", v.model);
   a("size", v.size);
   a("rotational", v.rotational);
+  a("numa_node", v.numa_node);
+}
+void fields(auto& a, is<HostFacts::SyncLatency> auto& v) {
+  a("median_us", v.median_us);
+  a("p99_us", v.p99_us);
+  a("writes", v.writes);
 }
 void fields(auto& a, is<HostFacts::Interface> auto& v) {
   a("name", v.name);
@@ -51,6 +86,13 @@ void fields(auto& a, is<HostFacts::Interface> auto& v) {
   a("mtu", v.mtu);
   a("speed_mbit", v.speed_mbit);
   a("addresses", v.addresses);
+  a("carrier", v.carrier);
+  a("duplex", v.duplex);
+  a("driver", v.driver);
+  a("pci", v.pci);
+  a("numa_node", v.numa_node);
+  a("sriov_capable", v.sriov_capable);
+  a("sriov_active", v.sriov_active);
 }
 void fields(auto& a, is<HostFacts::Route> auto& v) {
   a("destination", v.destination);
@@ -88,6 +130,56 @@ void fields(auto& a, is<HostFacts::Gpu> auto& v) {
   a("driver", v.driver);
   a("count", v.count);
 }
+void fields(auto& a, is<HostFacts::PciFunction> auto& v) {
+  a("address", v.address);
+  a("pci_class", v.pci_class);
+  a("vendor", v.vendor);
+  a("device", v.device);
+  a("subsystem_vendor", v.subsystem_vendor);
+  a("subsystem_device", v.subsystem_device);
+  a("driver", v.driver);
+  a("numa_node", v.numa_node);
+  a("sriov_capable", v.sriov_capable);
+}
+void fields(auto& a, is<HostFacts::MigDevice> auto& v) {
+  a("uuid", v.uuid);
+  a("profile", v.profile);
+  a("memory", v.memory);
+  a("multiprocessors", v.multiprocessors);
+  a("gpu_slices", v.gpu_slices);
+  a("compute_slices", v.compute_slices);
+  a("copy_engines", v.copy_engines);
+  a("decoders", v.decoders);
+  a("encoders", v.encoders);
+  a("jpeg_engines", v.jpeg_engines);
+  a("ofa_engines", v.ofa_engines);
+}
+void fields(auto& a, is<HostFacts::GpuDevice> auto& v) {
+  a("address", v.address);
+  a("vendor", v.vendor);
+  a("pci_class", v.pci_class);
+  a("device", v.device);
+  a("model", v.model);
+  a("driver", v.driver);
+  a("numa_node", v.numa_node);
+  a("uuid", v.uuid);
+  a("memory", v.memory);
+  a("architecture", v.architecture);
+  a("compute_major", v.compute_major);
+  a("compute_minor", v.compute_minor);
+  a("compute_units", v.compute_units);
+  a("simds", v.simds);
+  a("mig_capable", v.mig_capable);
+  a("mig_enabled", v.mig_enabled);
+  a("mig", v.mig);
+  a("partition", v.partition);
+  a("links", v.links);
+  a("device_nodes", v.device_nodes);
+}
+void fields(auto& a, is<HostFacts::GpuDriver> auto& v) {
+  a("version", v.version);
+  a("cuda_version", v.cuda_version);
+}
 void fields(auto& a, is<HostFacts::Kubernetes> auto& v) {
   a("state", v.state);
   a("role", v.role);
@@ -109,15 +201,23 @@ void fields(auto& a, is<HostFacts> auto& v) {
   a("agent_digest", v.agent_digest);
   a("clock_ms", v.clock_ms);
   a("clock_synchronised", v.clock_synchronised);
+  a("clock_offset_us", v.clock_offset_us);
+  a("clock_max_error_us", v.clock_max_error_us);
+  a("clock_source", v.clock_source);
   a("root", v.root);
   a("os", v.os);
   a("kernel", v.kernel);
   a("init", v.init);
   a("virtualisation", v.virtualisation);
+  a("hardware", v.hardware);
   a("cpu", v.cpu);
   a("memory", v.memory);
+  a("hugepages", v.hugepages);
+  a("numa", v.numa);
+  a("swaps", v.swaps);
   a("mounts", v.mounts);
   a("disks", v.disks);
+  a("sync_latency", v.sync_latency);
   a("interfaces", v.interfaces);
   a("routes", v.routes);
   a("listeners", v.listeners);
@@ -128,6 +228,9 @@ void fields(auto& a, is<HostFacts> auto& v) {
   a("runtimes", v.runtimes);
   a("firewalls", v.firewalls);
   a("gpus", v.gpus);
+  a("pci", v.pci);
+  a("gpu_devices", v.gpu_devices);
+  a("gpu_drivers", v.gpu_drivers);
   a("kubernetes", v.kubernetes);
   a("running_apply", v.running_apply);
   a("ssh_client_address", v.ssh_client_address);

@@ -17,11 +17,14 @@ struct HostFacts {
   std::string hostname;    // as uname(2) says
   std::string machine_id;  // machine-id(5)
   std::string boot_id;
-  std::string arch;                 // Go's names: amd64, arm64
-  std::string agent_digest;         // of the agent folder that answered, 12 hex digits
-  std::int64_t clock_ms = 0;        // CLOCK_REALTIME when the facts were taken
-  bool clock_synchronised = false;  // adjtimex(2) without STA_UNSYNC
-  bool root = false;                // the agent runs as root
+  std::string arch;                     // Go's names: amd64, arm64
+  std::string agent_digest;             // of the agent folder that answered, 12 hex digits
+  std::int64_t clock_ms = 0;            // CLOCK_REALTIME when the facts were taken
+  bool clock_synchronised = false;      // adjtimex(2) without STA_UNSYNC
+  std::int64_t clock_offset_us = 0;     // what the kernel still has to correct, adjtimex(2)
+  std::int64_t clock_max_error_us = 0;  // how far off the clock may be at most, adjtimex(2)
+  std::string clock_source;             // "tsc", "kvm-clock"
+  bool root = false;                    // the agent runs as root
 
   struct Os {
     std::string id, version_id, pretty_name;
@@ -35,14 +38,42 @@ struct HostFacts {
     std::string state;
   } init;
   std::string virtualisation;  // systemd-detect-virt: "none", "kvm", "systemd-nspawn"
+  struct Hardware {
+    std::string vendor, product;
+  } hardware;  // SMBIOS, or the device tree's model
 
   struct Cpu {
     int sockets = 0, cores = 0, threads = 0;
     std::string model;
+    std::string vendor;              // "GenuineIntel", "AuthenticAMD"; ARM: the implementer's code, "0x41"
+    int family = 0, id = 0;          // family and model number; ARM: variant and architecture, and part and revision, of MIDR_EL1
+    std::vector<std::string> flags;  // as /proc/cpuinfo has them
+    bool multithreading = false;     // a core runs more than one thread
   } cpu;
+  // What this machine may use: `total` and `available` never exceed the limit of the machine's own control group.
   struct Memory {
     Bytes total, available, swap_total;
+    Bytes physical;  // MemTotal, whatever the limit
+    Bytes limit;     // of the machine's own control group, 0: none
   } memory;
+  struct HugePages {
+    Bytes size;
+    std::uint64_t total = 0, free = 0;
+  };
+  std::vector<HugePages> hugepages;
+  struct NumaNode {
+    int id = 0;
+    std::string cpus;  // "0-15,32-47"
+    Bytes memory;
+    std::vector<int> distances;  // to each node, in their order
+    std::vector<HugePages> hugepages;
+  };
+  std::vector<NumaNode> numa;
+  struct Swap {
+    std::string device, type;
+    Bytes size, used;
+  };
+  std::vector<Swap> swaps;
 
   struct Mount {
     std::string path, device, type;
@@ -56,15 +87,28 @@ struct HostFacts {
     std::string name, model;
     Bytes size;
     bool rotational = false;
+    int numa_node = -1;
   };
   std::vector<Disk> disks;
+  // How long the disk below a folder takes to make a small write durable; only measured when asked for.
+  struct SyncLatency {
+    std::int64_t median_us = 0, p99_us = 0;
+    int writes = 0;
+  };
+  std::map<std::string, SyncLatency> sync_latency;
 
   struct Interface {
     std::string name, mac, state;
     int mtu = 0;
     int speed_mbit = 0;
-    std::vector<std::string> addresses;
-  };  // "10.0.0.4/24"
+    std::vector<std::string> addresses;  // "10.0.0.4/24"
+    bool carrier = false;
+    std::string duplex;  // "full", "half", "" when the link has none or is down
+    std::string driver;  // "" for virtual links
+    std::string pci;     // PCI address of the device, "" for virtual links
+    int numa_node = -1;
+    int sriov_capable = 0, sriov_active = 0;  // virtual functions that the device can have, and has
+  };
   std::vector<Interface> interfaces;
   struct Route {
     std::string destination, gateway, device, source;
@@ -106,6 +150,46 @@ struct HostFacts {
     int count = 0;
   };
   std::vector<Gpu> gpus;
+  // PCI functions of the classes that workloads are placed by: network (02), display (03), co-processor (0b40),
+  // accelerator (12). All but the address and the driver are hexadecimal without "0x".
+  struct PciFunction {
+    std::string address;    // "0000:18:00.0"
+    std::string pci_class;  // "030200"
+    std::string vendor, device, subsystem_vendor, subsystem_device;
+    std::string driver;  // "" when none is bound
+    int numa_node = -1;
+    int sriov_capable = 0;  // virtual functions that it can have
+  };
+  std::vector<PciFunction> pci;
+  struct MigDevice {
+    std::string uuid, profile;  // "1g.10gb", "" when unknown
+    Bytes memory;
+    int multiprocessors = 0, gpu_slices = 0, compute_slices = 0;
+    int copy_engines = 0, decoders = 0, encoders = 0, jpeg_engines = 0, ofa_engines = 0;
+  };
+  // One GPU. What neither sysfs nor the driver told stays empty.
+  struct GpuDevice {
+    std::string address, vendor, pci_class, device;  // device: "10de:2330"
+    std::string model;
+    std::string driver;  // "" when none is bound
+    int numa_node = -1;
+    std::string uuid;
+    Bytes memory;
+    std::string architecture;                  // "hopper", "gfx942", "xe-hpc"
+    int compute_major = 0, compute_minor = 0;  // CUDA compute capability
+    int compute_units = 0, simds = 0;          // AMD
+    bool mig_capable = false, mig_enabled = false;
+    std::vector<MigDevice> mig;
+    std::string partition;                  // AMD compute partition: "SPX", "CPX"
+    std::vector<std::string> links;         // addresses of GPUs that it reaches without the PCI bus: NVLink, xGMI
+    std::vector<std::string> device_nodes;  // "/dev/nvidia0", "/dev/dri/renderD128"
+  };
+  std::vector<GpuDevice> gpu_devices;
+  struct GpuDriver {
+    std::string version;       // "570.124.06"
+    std::string cuda_version;  // the newest CUDA that the driver can run, "12.8"
+  };
+  std::map<std::string, GpuDriver> gpu_drivers;  // vendor -> its driver, when that is loaded
 
   // How far cloudos and Kubernetes are on this machine.
   struct Kubernetes {

@@ -1,0 +1,187 @@
+// Heat, memory errors, GPUs.
+#include <algorithm>
+#include <format>
+
+#include "agent/health/detectors.hpp"
+#include "core/base/text.hpp"
+
+namespace cloudos::health {
+
+namespace {
+
+constexpr std::int64_t hour = 3600LL * 1000;
+
+// What counters that only grow have grown by since the last look. The first look tells nothing: they count since boot.
+class Growth {
+ public:
+  std::uint64_t take(const std::string& name, std::uint64_t value) {
+    const auto [at, first] = last_.try_emplace(name, value);
+    const auto more = !first && value > at->second ? value - at->second : 0;
+    at->second = value;
+    return more;
+  }
+  void keep(const std::set<std::string>& names) {
+    std::erase_if(last_, [&](const auto& entry) { return !names.contains(entry.first); });
+  }
+
+ private:
+  std::map<std::string, std::uint64_t> last_;
+};
+
+class Hardware final : public Detector {
+ public:
+  explicit Hardware(const Thresholds& t) : t_(t) {}
+
+  void look(const Sample& sample, Readings& out) override {
+    heat(sample, out);
+    memory(sample, out);
+  }
+
+ private:
+  void heat(const Sample& sample, Readings& out) {
+    if (sample.cpu_throttles.empty() && !sample.gpus) return;
+    out.looked.insert(type::thermal);
+    for (const auto& [place, count] : sample.cpu_throttles) {
+      if (throttles_.take(place, count) > 0) hot_at_[place] = sample.monotonic_ms;
+      tell_heat("CPU " + place, hot(place, sample), out);
+    }
+    if (!sample.gpus) return;
+    for (const auto& gpu : *sample.gpus) {
+      if (gpu.too_hot) hot_at_[gpu.address] = sample.monotonic_ms;
+      if (gpu.answered) tell_heat("GPU " + gpu.address, hot(gpu.address, sample), out);
+    }
+    if (hot_at_.size() > 1024) hot_at_.clear();
+  }
+  [[nodiscard]] bool hot(const std::string& place, const Sample& sample) const {
+    const auto at = hot_at_.find(place);
+    return at != hot_at_.end() && sample.monotonic_ms - at->second < t_.quiet_ms;
+  }
+  static void tell_heat(const std::string& subject, bool hot, Readings& out) {
+    out.list.push_back({.type = type::thermal,
+                        .subject = subject,
+                        .verdict = hot ? Verdict::bad : Verdict::good,
+                        .reason = "TooHot",
+                        .message = std::format("{} slows itself down because it is too hot: look at fans, filters and the room", subject)});
+  }
+
+  void memory(const Sample& sample, Readings& out) {
+    if (sample.memory_errors.empty() && !sample.gpus) return;
+    out.looked.insert(type::memory);
+    for (const auto& [place, errors] : sample.memory_errors) tell_memory(place, "memory controller " + place, errors, sample, out);
+    if (!sample.gpus) return;
+    for (const auto& gpu : *sample.gpus) {
+      if (gpu.answered) tell_memory(gpu.address, "GPU " + gpu.address, gpu.errors, sample, out);
+    }
+  }
+  void tell_memory(const std::string& place, const std::string& subject, const Sample::MemoryErrors& errors, const Sample& sample,
+                   Readings& out) {
+    auto& seen = errors_.try_emplace(place, Seen{Recently(hour), Recently(24 * hour)}).first->second;
+    const auto corrected = seen.corrected.add(sample.monotonic_ms, corrected_.take(place, errors.corrected));
+    const auto uncorrected = seen.uncorrected.add(sample.monotonic_ms, uncorrected_.take(place, errors.uncorrected));
+    Reading reading{.type = type::memory, .subject = subject};
+    const auto many = static_cast<std::int64_t>(t_.corrected_an_hour);
+    reading.verdict = uncorrected > 0 ? Verdict::bad : rising(static_cast<std::int64_t>(corrected), many, many / 10);
+    reading.reason = uncorrected > 0 ? "UncorrectedMemoryErrors" : "ManyCorrectedMemoryErrors";
+    reading.message = uncorrected > 0
+                          ? std::format("{} had {} memory errors within a day that could not be corrected: data may be wrong, replace the module",
+                                        subject, uncorrected)
+                          : std::format("{} corrected {} memory errors within an hour: the module is likely to fail", subject, corrected);
+    out.list.push_back(std::move(reading));
+    if (errors_.size() > 1024) errors_.clear();
+  }
+
+  struct Seen {
+    Recently corrected, uncorrected;
+  };
+  Thresholds t_;
+  Growth throttles_, corrected_, uncorrected_;
+  std::map<std::string, std::int64_t> hot_at_;
+  std::map<std::string, Seen> errors_;
+};
+
+class Gpus final : public Detector {
+ public:
+  explicit Gpus(const Thresholds& t) : t_(t) {}
+
+  void look(const Sample& sample, Readings& out) override {
+    for (const auto& line : sample.kernel_lines) {
+      if (auto xid = xid_of(line.text)) take(*xid, sample, out);
+    }
+    if (sample.gpus || !wrong_.empty()) out.looked.insert(type::gpu);
+    std::set<std::string> told;
+    if (sample.gpus) {
+      for (const auto& gpu : *sample.gpus) {
+        told.insert(gpu.address);
+        out.list.push_back(reading(gpu, sample));
+      }
+    }
+    // Nobody can say that these are well again, so they are not.
+    for (const auto& [address, wrong] : wrong_) {
+      if (!told.contains(address)) out.list.push_back(bad(address, wrong));
+    }
+  }
+
+ private:
+  struct Wrong {
+    int xid = 0;
+    XidClass kind = XidClass::reset;
+    std::string text;
+    std::int64_t at = 0;
+  };
+
+  void take(const Xid& xid, const Sample& sample, Readings& out) {
+    const auto kind = classify_xid(xid.number);
+    out.events.push_back({.reason = kind == XidClass::transient ? "GPUApplicationFault" : "GPUFault",
+                          .message = std::format("GPU {} reports Xid {}: {}", xid.address, xid.number, sanitise(xid.text).substr(0, 200)),
+                          .pod = {},
+                          .at_ms = sample.wall_ms});
+    if (kind == XidClass::transient || (wrong_.size() >= 256 && !wrong_.contains(xid.address))) return;
+    auto& wrong = wrong_[xid.address];
+    // Of several the gravest counts.
+    if (wrong.xid == 0 || kind >= wrong.kind) wrong = {.xid = xid.number, .kind = kind, .text = sanitise(xid.text).substr(0, 200)};
+    wrong.at = sample.monotonic_ms;
+  }
+
+  static Reading bad(const std::string& address, const Wrong& wrong) {
+    const bool lost = wrong.kind == XidClass::replace;
+    return {.type = type::gpu,
+            .subject = address,
+            .verdict = Verdict::bad,
+            .reason = lost ? "GPULost" : "GPUNeedsReset",
+            .message = std::format("GPU {} reported Xid {} ({}): {}", address, wrong.xid, wrong.text,
+                                   lost ? "restart the machine, and replace the GPU when it comes again" : "it needs a reset")};
+  }
+
+  // Well again once its driver answers for it and nothing was reported for a while: somebody has reset it.
+  Reading reading(const Sample::Gpu& gpu, const Sample& sample) {
+    const auto wrong = wrong_.find(gpu.address);
+    if (!gpu.answered) {
+      if (wrong != wrong_.end()) return bad(gpu.address, wrong->second);
+      return {.type = type::gpu,
+              .subject = gpu.address,
+              .verdict = Verdict::bad,
+              .reason = "GPUDoesNotAnswer",
+              .message = std::format("the driver does not answer for GPU {}", gpu.address)};
+    }
+    if (gpu.needs_reset)
+      return {.type = type::gpu,
+              .subject = gpu.address,
+              .verdict = Verdict::bad,
+              .reason = "GPUNeedsReset",
+              .message = std::format("GPU {} has memory to remap and needs a reset", gpu.address)};
+    if (wrong == wrong_.end()) return {.type = type::gpu, .subject = gpu.address};
+    if (sample.monotonic_ms - wrong->second.at < t_.quiet_ms) return bad(gpu.address, wrong->second);
+    wrong_.erase(wrong);
+    return {.type = type::gpu, .subject = gpu.address};
+  }
+
+  Thresholds t_;
+  std::map<std::string, Wrong> wrong_;
+};
+
+}  // namespace
+
+std::unique_ptr<Detector> hardware_detector(const Thresholds& t) { return std::make_unique<Hardware>(t); }
+std::unique_ptr<Detector> gpu_detector(const Thresholds& t) { return std::make_unique<Gpus>(t); }
+
+}  // namespace cloudos::health
