@@ -74,10 +74,10 @@ class Greeter {
       const std::lock_guard hold(mutex_);
       open_.insert(fd);
       talks_.emplace_back([this, fd] {
-        (void)!::write(fd, name_.data(), name_.size());
+        (void)!::send(fd, name_.data(), name_.size(), MSG_NOSIGNAL);  // the balancer's look is gone by then
         std::array<char, 4096> buffer{};
         for (ssize_t n = 0; (n = ::read(fd, buffer.data(), buffer.size())) > 0;)
-          (void)!::write(fd, buffer.data(), static_cast<std::size_t>(n));
+          (void)!::send(fd, buffer.data(), static_cast<std::size_t>(n), MSG_NOSIGNAL);
         const std::lock_guard inner(mutex_);
         open_.erase(fd);
         close(fd);
