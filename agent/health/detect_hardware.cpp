@@ -82,10 +82,11 @@ class Hardware final : public Detector {
     const auto many = static_cast<std::int64_t>(t_.corrected_an_hour);
     reading.verdict = uncorrected > 0 ? Verdict::bad : rising(static_cast<std::int64_t>(corrected), many, many / 10);
     reading.reason = uncorrected > 0 ? "UncorrectedMemoryErrors" : "ManyCorrectedMemoryErrors";
-    reading.message = uncorrected > 0
-                          ? std::format("{} had {} memory errors within a day that could not be corrected: data may be wrong, replace the module",
-                                        subject, uncorrected)
-                          : std::format("{} corrected {} memory errors within an hour: the module is likely to fail", subject, corrected);
+    reading.message =
+        uncorrected > 0
+            ? std::format("{} had {} memory errors within a day that could not be corrected: data may be wrong, replace the module",
+                          subject, uncorrected)
+            : std::format("{} corrected {} memory errors within an hour: the module is likely to fail", subject, corrected);
     out.list.push_back(std::move(reading));
     if (errors_.size() > 1024) errors_.clear();
   }

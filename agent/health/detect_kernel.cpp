@@ -20,12 +20,13 @@ class Kernel final : public Detector {
     tell_kills(sample, out);
     // Taint flag 7: the kernel has died once. It stands until the machine is started again, and so does the condition.
     constexpr std::uint64_t died = 1U << 7U;
-    out.list.push_back({.type = type::oops,
-                        .subject = "kernel",
-                        .verdict = (sample.tainted & died) != 0 ? Verdict::bad : Verdict::good,
-                        .reason = "KernelOops",
-                        .message = std::format("the kernel has had an error of its own and may misbehave until the machine is restarted{}{}",
-                                               oops_.empty() ? "" : ": ", oops_)});
+    out.list.push_back(
+        {.type = type::oops,
+         .subject = "kernel",
+         .verdict = (sample.tainted & died) != 0 ? Verdict::bad : Verdict::good,
+         .reason = "KernelOops",
+         .message = std::format("the kernel has had an error of its own and may misbehave until the machine is restarted{}{}",
+                                oops_.empty() ? "" : ": ", oops_)});
     out.list.push_back(since(hung_at_, sample, type::hung, "TaskHung",
                              std::format("{} was blocked for minutes: a disk or a network file system does not answer", hung_)));
     out.list.push_back(since(oom_at_, sample, type::oom, "OutOfMemory", oom_));
@@ -96,17 +97,19 @@ class Links final : public Detector {
       const auto more = link.carrier_changes >= seen.changes ? link.carrier_changes - seen.changes : 0;
       seen.changes = link.carrier_changes;
       const auto recent = seen.recent.add(sample.monotonic_ms, more);
-      out.list.push_back({.type = type::flapping,
-                          .subject = link.name,
-                          .verdict = rising(static_cast<std::int64_t>(recent), t_.flaps, 1),
-                          .reason = "LinkFlapping",
-                          .message = std::format("the link {} went up or down {} times within {}: look at its cable, its transceiver and the switch",
-                                                 link.name, recent, human(Milliseconds(t_.quiet_ms)))});
-      out.list.push_back({.type = type::duplex,
-                          .subject = link.name,
-                          .verdict = link.carrier && link.duplex == "half" ? Verdict::bad : Verdict::good,
-                          .reason = "HalfDuplex",
-                          .message = std::format("the link {} runs half duplex: it and the switch disagree on how they negotiate", link.name)});
+      out.list.push_back(
+          {.type = type::flapping,
+           .subject = link.name,
+           .verdict = rising(static_cast<std::int64_t>(recent), t_.flaps, 1),
+           .reason = "LinkFlapping",
+           .message = std::format("the link {} went up or down {} times within {}: look at its cable, its transceiver and the switch",
+                                  link.name, recent, human(Milliseconds(t_.quiet_ms)))});
+      out.list.push_back(
+          {.type = type::duplex,
+           .subject = link.name,
+           .verdict = link.carrier && link.duplex == "half" ? Verdict::bad : Verdict::good,
+           .reason = "HalfDuplex",
+           .message = std::format("the link {} runs half duplex: it and the switch disagree on how they negotiate", link.name)});
       now.emplace(link.name, std::move(seen));
     }
     seen_ = std::move(now);

@@ -70,11 +70,12 @@ class Limits final : public Detector {
     if (!use || use->limit == 0) return;
     out.looked.insert(kind);
     const auto percent = static_cast<std::int64_t>(static_cast<double>(use->used) * 100.0 / static_cast<double>(use->limit));
-    out.list.push_back({.type = kind,
-                        .subject = setting,
-                        .verdict = rising(percent, t_.used_bad_percent, t_.used_good_percent),
-                        .reason = reason,
-                        .message = std::format("{} of {} {} ({} %) are in use; {} is the limit", use->used, use->limit, what, percent, setting)});
+    out.list.push_back(
+        {.type = kind,
+         .subject = setting,
+         .verdict = rising(percent, t_.used_bad_percent, t_.used_good_percent),
+         .reason = reason,
+         .message = std::format("{} of {} {} ({} %) are in use; {} is the limit", use->used, use->limit, what, percent, setting)});
   }
   Thresholds t_;
 };
@@ -98,8 +99,9 @@ class Services final : public Detector {
     Reading out{.type = kind, .subject = service.name, .verdict = service.answered ? Verdict::good : Verdict::bad};
     if (verdict == RestartPolicy::Verdict::left_alone) {
       out.reason = "NotRestartedAgain";
-      out.message = std::format("{} does not answer ({}) and was restarted {} times within an hour: it is left alone now, look at its journal",
-                                service.name, sanitise(service.reason), attempts);
+      out.message =
+          std::format("{} does not answer ({}) and was restarted {} times within an hour: it is left alone now, look at its journal",
+                      service.name, sanitise(service.reason), attempts);
     } else {
       out.reason = "DoesNotAnswer";
       out.message = std::format("{} does not answer: {}", service.name, sanitise(service.reason));

@@ -84,8 +84,8 @@ class Space final : public Detector {
                         .subject = fs.path,
                         .verdict = broken ? Verdict::bad : Verdict::good,
                         .reason = "FilesystemIsReadOnly",
-                        .message = std::format("{} ({} on {}) has become read-only: the kernel does that when its disk fails", fs.path, fs.type,
-                                               fs.device)});
+                        .message = std::format("{} ({} on {}) has become read-only: the kernel does that when its disk fails", fs.path,
+                                               fs.type, fs.device)});
   }
 
   void space(const Sample::FileSystem& fs, const Sample& sample, Readings& out) {

@@ -42,8 +42,8 @@ struct Patience {
 [[nodiscard]] Patience patience_of(std::string_view type);
 
 [[nodiscard]] std::unique_ptr<Detector> clock_detector(const Thresholds& thresholds);
-[[nodiscard]] std::unique_ptr<Detector> space_detector(const Thresholds& thresholds);  // space, inodes, read-only
-[[nodiscard]] std::unique_ptr<Detector> limit_detector(const Thresholds& thresholds);  // PIDs, conntrack, durable writes
+[[nodiscard]] std::unique_ptr<Detector> space_detector(const Thresholds& thresholds);   // space, inodes, read-only
+[[nodiscard]] std::unique_ptr<Detector> limit_detector(const Thresholds& thresholds);   // PIDs, conntrack, durable writes
 [[nodiscard]] std::unique_ptr<Detector> kernel_detector(const Thresholds& thresholds);  // oops, hung tasks, OOM
 [[nodiscard]] std::unique_ptr<Detector> link_detector(const Thresholds& thresholds);
 [[nodiscard]] std::unique_ptr<Detector> service_detector();

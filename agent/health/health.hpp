@@ -61,14 +61,14 @@ struct Problem {
 
 struct Thresholds {
   std::int64_t clock_bad_us = 500'000, clock_good_us = 100'000;
-  int full_bad_percent = 95, full_good_percent = 92;           // of space and of inodes
-  std::int64_t full_within_ms = 24LL * 3600 * 1000;            // a disk that will be full by then is told
-  int used_bad_percent = 90, used_good_percent = 75;           // of PIDs and of connection tracking
-  std::int64_t sync_bad_us = 10'000, sync_good_us = 7'000;     // etcd: "99th percentile under 10 ms"
-  std::int64_t quiet_ms = 10LL * 60 * 1000;                    // how long nothing must happen for it to be over
-  int flaps = 6;                                               // changes of carrier within quiet_ms
+  int full_bad_percent = 95, full_good_percent = 92;        // of space and of inodes
+  std::int64_t full_within_ms = 24LL * 3600 * 1000;         // a disk that will be full by then is told
+  int used_bad_percent = 90, used_good_percent = 75;        // of PIDs and of connection tracking
+  std::int64_t sync_bad_us = 10'000, sync_good_us = 7'000;  // etcd: "99th percentile under 10 ms"
+  std::int64_t quiet_ms = 10LL * 60 * 1000;                 // how long nothing must happen for it to be over
+  int flaps = 6;                                            // changes of carrier within quiet_ms
   std::int64_t certificate_bad_s = 14LL * 86400, certificate_good_s = 21LL * 86400;
-  std::uint64_t corrected_an_hour = 100;                       // memory errors that were corrected
+  std::uint64_t corrected_an_hour = 100;  // memory errors that were corrected
 };
 
 // What to do about a service that does not answer.

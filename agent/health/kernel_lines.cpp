@@ -77,7 +77,7 @@ std::optional<OomKill> oom_kill_of(std::string_view line) {
 }
 
 bool is_oops(std::string_view line) {
-  static constexpr std::array beginnings = {"BUG: unable to handle", "BUG: kernel NULL pointer", "kernel BUG at ", "Oops: ",
+  static constexpr std::array beginnings = {"BUG: unable to handle", "BUG: kernel NULL pointer", "kernel BUG at ",          "Oops: ",
                                             "Internal error: Oops",  "general protection fault", "Unable to handle kernel "};
   return std::ranges::any_of(beginnings, [&](std::string_view begin) { return line.starts_with(begin); });
 }
@@ -98,9 +98,8 @@ std::optional<Xid> xid_of(std::string_view line) {
   auto address = facts::pci_address(place);
   if (!address.contains('.')) address += ".0";
   const auto comma = after.find(", ");
-  return Xid{.address = std::move(address),
-             .number = number,
-             .text = comma == std::string_view::npos ? "" : std::string(after.substr(comma + 2))};
+  return Xid{
+      .address = std::move(address), .number = number, .text = comma == std::string_view::npos ? "" : std::string(after.substr(comma + 2))};
 }
 
 std::string remounted_device_of(std::string_view line) {

@@ -96,7 +96,8 @@ void Monitor::State::take(const Readings& readings, const Sample& sample, Outcom
     if (!readings.looked.contains(key.first) || told.contains(key)) continue;
     settle(key, subject, {.type = key.first, .subject = key.second}, sample, out);
   }
-  std::erase_if(subjects, [&](const auto& s) { return readings.looked.contains(s.first.first) && !told.contains(s.first) && !s.second.standing; });
+  std::erase_if(subjects,
+                [&](const auto& s) { return readings.looked.contains(s.first.first) && !told.contains(s.first) && !s.second.standing; });
 }
 
 void Monitor::State::conclude(std::string_view kind, const Sample& sample, Outcome& out) {

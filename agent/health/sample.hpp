@@ -83,8 +83,8 @@ struct Sample {
   };
   std::optional<std::vector<Gpu>> gpus;
 
-  std::uint64_t tainted = 0;             // /proc/sys/kernel/tainted (Documentation/admin-guide/tainted-kernels.rst)
-  std::vector<KernelLine> kernel_lines;  // new ones since the last look
+  std::uint64_t tainted = 0;                // /proc/sys/kernel/tainted (Documentation/admin-guide/tainted-kernels.rst)
+  std::vector<KernelLine> kernel_lines;     // new ones since the last look
   std::map<std::string, std::string> pods;  // uid -> "namespace/name" of the pods of this node, as far as known
 };
 

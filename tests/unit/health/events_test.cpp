@@ -135,7 +135,7 @@ TEST_CASE("a runtime that hangs is restarted with growing pauses, thrice an hour
     }
   }
   REQUIRE(restarts.size() == 3);
-  CHECK(restarts[0] == 30'000);                        // the third time that it did not answer
+  CHECK(restarts[0] == 30'000);  // the third time that it did not answer
   CHECK(restarts[1] - restarts[0] >= 30'000);
   CHECK(restarts[2] - restarts[1] >= 60'000);
   CHECK(machine.condition(type::runtime).reason == "NotRestartedAgain");
