@@ -278,9 +278,10 @@ bool kernel_at_least(std::string_view release, int major, int minor) {
 
 std::optional<model::HostFacts::Gpu> gpu_of(std::string_view pci_class, std::string_view vendor, std::string_view device,
                                             std::string_view driver) {
-  // The upper two bytes: VGA, 3D controller, processing accelerator, co-processor (PCI Code and ID Assignment Specification).
+  // The upper two bytes: VGA, 3D controller, display controller without a screen, processing accelerator, co-processor (PCI Code and ID
+  // Assignment Specification).
   const auto base = number<std::uint32_t>(trim(pci_class), 16) >> 8U;
-  if (base != 0x0300 && base != 0x0302 && base != 0x1200 && base != 0x0b40) return std::nullopt;
+  if (base != 0x0300 && base != 0x0302 && base != 0x0380 && base != 0x1200 && base != 0x0b40) return std::nullopt;
   static constexpr std::pair<std::uint32_t, std::string_view> vendors[] = {{0x10de, "nvidia"}, {0x1002, "amd"}, {0x8086, "intel"}};
   const auto* const known = std::ranges::find(vendors, number<std::uint32_t>(trim(vendor), 16), [](const auto& v) { return v.first; });
   if (known == std::ranges::end(vendors)) return std::nullopt;

@@ -92,6 +92,7 @@ TEST_CASE("kernels are compared by number") {
 TEST_CASE("only graphics and accelerators of the three vendors are GPUs") {
   CHECK(gpu_of("0x030200", "0x10de", "0x2330", "nvidia")->device == "10de:2330");
   CHECK(gpu_of("0x0b4000", "0x8086", "0x0bda", "")->driver == "driver missing");
+  CHECK(gpu_of("0x038000", "0x8086", "0x0bda", "i915")->device == "8086:0bda");
   CHECK_FALSE(gpu_of("0x030000", "0x1a03", "0x2000", "ast"));
   CHECK_FALSE(gpu_of("0x020000", "0x8086", "0x1521", "igb"));
   CHECK_FALSE(gpu_of("", "", "", ""));

@@ -68,7 +68,7 @@ TEST_CASE("a clock that nothing keeps right is told, and one that is set is an e
   const auto out = monitor.look(sample);
   REQUIRE(out.events.size() == 1);
   CHECK(out.events[0].reason == "ClockJumped");
-  CHECK(out.events[0].message.contains("forward by 1 min 30 s"));
+  CHECK(out.events[0].message.contains("forward by 90 s"));
 }
 
 TEST_CASE("a file system that turns read-only is told with its disk, and when it is writable again") {
