@@ -117,7 +117,7 @@ TEST_CASE("A server that goes silent is a timeout, one that is not there a netwo
   const auto start = std::chrono::steady_clock::now();
   const auto silent = get({.url = server.url("/f"), .stall = 1s});
   REQUIRE_FALSE(silent.answer);
-  CHECK(std::chrono::steady_clock::now() - start < 10s);
+  CHECK(std::chrono::steady_clock::now() - start < 30s);
   CHECK(silent.answer.error().kind == ErrorKind::timeout);
   CHECK(silent.answer.error().retryable);
   const auto nobody = get({.url = "http://127.0.0.1:1/"});

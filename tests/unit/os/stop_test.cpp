@@ -22,12 +22,15 @@ TEST_CASE("A request to stop ends a command and all that it started") {
   const auto exit = os::run({"sh", "-c", "sleep 60 & echo $!; wait"}, std::move(options));
   REQUIRE_FALSE(exit);
   CHECK(exit.error().kind == ErrorKind::cancelled);
-  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(10));
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(30));
   REQUIRE(!said.empty());
-  // Gone, or dead and waiting for its new parent to take notice.
-  const auto status = os::read_if_any(std::format("/proc/{}/status", std::stoi(said)));
-  REQUIRE(status);
-  CHECK((!*status || (*status)->contains("State:\tZ") || (*status)->contains("State:\tX")));
+  // Gone, or dead and waiting for its new parent to take notice; a kill is heard when its target next gets a core.
+  const auto over = [&] {
+    const auto status = os::read_if_any(std::format("/proc/{}/status", std::stoi(said)));
+    return status && (!*status || (*status)->contains("State:\tZ") || (*status)->contains("State:\tX"));
+  };
+  for (int i = 0; i < 1000 && !over(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  CHECK(over());
 }
 
 TEST_CASE("A request to stop that came before the command was started is heard too") {

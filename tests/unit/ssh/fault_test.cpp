@@ -170,11 +170,11 @@ TEST_CASE("a peer that falls silent in the middle of an upload is noticed, too")
 TEST_CASE("a quiet command outlives many keepalive spans") {
   const Sshd sshd;
   auto options = sshd.options();
-  options.keepalive = Milliseconds{2000};
+  options.keepalive = Milliseconds{4000};
   NullLog log;
   auto transport = ssh::connect(options, {}, log);
   REQUIRE(transport);
-  const auto ran = run(**transport, {"sleep", "11"}, {}, Milliseconds{30'000});
+  const auto ran = run(**transport, {"sleep", "17"}, {}, Milliseconds{60'000});
   INFO((ran ? std::string() : ran.error().text()));
   REQUIRE(ran);
   CHECK(ran->exit.ok());
