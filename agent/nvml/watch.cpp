@@ -35,8 +35,7 @@ struct Watch::Shared {
       last_answer = Clock::now();
       change(news);
     }
-    const std::uint64_t one = 1;
-    static_cast<void>(::write(event.get(), &one, sizeof one));
+    static_cast<void>(::eventfd_write(event.get(), 1));
   }
   void answered() {
     const std::scoped_lock lock(mutex);
@@ -187,8 +186,8 @@ Watch::~Watch() {
 int Watch::fd() const { return shared_->event.get(); }
 
 News Watch::take() {
-  std::uint64_t count = 0;
-  static_cast<void>(::read(shared_->event.get(), &count, sizeof count));
+  eventfd_t count = 0;
+  static_cast<void>(::eventfd_read(shared_->event.get(), &count));
   const std::scoped_lock lock(shared_->mutex);
   return std::exchange(shared_->news, {});
 }
