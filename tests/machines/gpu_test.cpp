@@ -55,7 +55,7 @@ struct Gpus {
     start({});
   }
   [[nodiscard]] const Machine& master() const { return sandbox.named("master-1"); }
-  [[nodiscard]] const Machine& node() const { return sandbox.of("node").front(); }
+  [[nodiscard]] Machine node() const { return sandbox.of("node").front(); }
   void say(const std::string& text) const {
     REQUIRE(sandbox.on(node(), {"sh", "-c", "cat > /root/gpu/new && mv /root/gpu/new /root/gpu/gpus"}, text).code == 0);
   }
@@ -75,10 +75,10 @@ struct Gpus {
   [[nodiscard]] bool allocatable(const std::string& wanted, const std::string& resource = "nvidia.com/gpu") const {
     return eventually(90, [&] { return count("allocatable", resource) == wanted; });
   }
-  void run_pod(const std::string& name, int wanted, const std::string& resource = "nvidia.com/gpu") const {
+  void run_pod(const std::string& pod_name, int wanted, const std::string& resource = "nvidia.com/gpu") const {
     const Json pod = {{"apiVersion", "v1"},
                       {"kind", "Pod"},
-                      {"metadata", {{"name", name}}},
+                      {"metadata", {{"name", pod_name}}},
                       {"spec",
                        {{"terminationGracePeriodSeconds", 0},
                         {"restartPolicy", "Never"},
@@ -93,7 +93,7 @@ struct Gpus {
   [[nodiscard]] bool is(const std::string& pod, const std::string& phase) const {
     return eventually(60, [&] { return kubectl_json(sandbox, master(), {"get", "pod", pod}).at("status").at("phase") == phase; });
   }
-  [[nodiscard]] std::string in_pod(const std::string& pod, const std::string& script) const {
+  std::string in_pod(const std::string& pod, const std::string& script) const {
     const auto ran = kubectl(sandbox, master(), {"exec", pod, "--", "/bin/busybox", "sh", "-euc", script});
     INFO(ran.out << ran.err);
     CHECK(ran.code == 0);
