@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/cli/devices.hpp"
+#include "agent/cli/sample.hpp"
 #include "agent/facts/facts.hpp"
 #include "agent/labels/labels.hpp"
 #include "agent/steps/runs.hpp"
@@ -132,9 +133,12 @@ int undo(bool whole_cluster) {
                            [](const model::Event& event) { return write_line(model::encode_event(event)); }));
 }
 
-Status query(const std::string& subject) {
+Status query(const std::string& subject, const std::string& node) {
   Machine machine;
-  CLOUDOS_ASSIGN(auto answer, steps::query(subject, machine.environment));
+  if ((subject == "node") == node.empty())
+    return fail(ErrorKind::usage, "`query node` is about one node, the others about none", "cloudos-agent query node NAME");
+  CLOUDOS_ASSIGN(auto answer,
+                 subject == "node" ? steps::query_node(node, machine.environment) : steps::query(subject, machine.environment));
   if (answer.ends_with('\n')) answer.pop_back();
   return write_line(std::move(answer));
 }
@@ -146,7 +150,7 @@ void add_store(CLI::App& app, int& status) {
 }
 
 struct Options {
-  std::string root = "/", procfs = "/proc", sysfs = "/sys", devfs = "/dev", run, subject;
+  std::string root = "/", procfs = "/proc", sysfs = "/sys", devfs = "/dev", run, subject, node;
   std::vector<std::string> sync_folders;
   labels::Sharing sharing;
   bool foreground = false, whole_cluster = false, json = false;
@@ -189,8 +193,9 @@ void add_work(CLI::App& app, int& status, Options& o) {
   u->add_flag("--whole-cluster", o.whole_cluster, "All machines go: a master need not leave etcd first");
   u->callback([&] { status = undo(o.whole_cluster); });
   auto* q = app.add_subcommand("query", "What a master knows");
-  q->add_option("subject", o.subject, "pool, nodes, wanted or kubeconfig")->required();
-  q->callback([&] { status = tell(query(o.subject)); });
+  q->add_option("subject", o.subject, "pool, nodes, node, wanted or kubeconfig")->required();
+  q->add_option("name", o.node, "Of the node");
+  q->callback([&] { status = tell(query(o.subject, o.node)); });
 }
 
 }  // namespace
@@ -204,6 +209,7 @@ int run(std::vector<std::string> arguments) {
     status = tell(write_line(nlohmann::json{{"version", CLOUDOS_VERSION}}.dump()));
   });
   add_facts(app, status, options);
+  add_sample(app, status);
   add_store(app, status);
   add_work(app, status, options);
   add_devices(app, status);

@@ -33,7 +33,16 @@ struct UndoOptions {
 // Errors: usage (unknown subject), refused (not a master), failed (the API does not answer).
 [[nodiscard]] Result<std::string> query(std::string_view subject, Environment& environment);
 
+// On a master: everything that the cluster knows of one node, by its name or its address, as node_of() gives it. Errors: query's.
+[[nodiscard]] Result<std::string> query_node(const std::string& name, Environment& environment);
+
 // The JSON of query pool out of `kubectl get nodes,pods -A -o json`. Pure. Errors: input.
 [[nodiscard]] Result<std::string> pool_of(std::string_view text);
+// The name of the node that a name or an address means, "" when there is none. `nodes`: `kubectl get nodes -o json`.
+[[nodiscard]] Result<std::string> name_of_node(std::string_view nodes, std::string_view word);
+// The JSON of query node: "nodes" (all names) and, when there is one called `name`, "node" (its line of the pool),
+// "conditions", "labels", "taints", "phases" (pods by phase), "runtime" and "events" (the last ten). `pods` and `events` are
+// those of that node, as kubectl's lists. Pure. Errors: input.
+[[nodiscard]] Result<std::string> node_of(std::string_view nodes, std::string_view name, std::string_view pods, std::string_view events);
 
 }  // namespace cloudos::steps

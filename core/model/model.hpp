@@ -1,5 +1,5 @@
 // core/model: the shared speech of installer, agent and bundle, as plain data with a versioned JSON form. What is wanted
-// (config), what is (facts), what to do (plan, steps), what happened (events, journal), what there is to lay down (bundle
+// (config), what is (facts), what it uses (usage), what to do (plan, steps), what happened (events, journal), what there is to lay down (bundle
 // index). No I/O and no decisions: parsing checks the shape, the rooms that use it check the sense.
 //
 // encode_*() gives one line of JSON without a final newline, keys sorted: equal values give equal bytes. decode_*() takes
@@ -13,3 +13,4 @@
 #include "core/model/facts.hpp"
 #include "core/model/paths.hpp"
 #include "core/model/plan.hpp"
+#include "core/model/usage.hpp"

@@ -154,6 +154,7 @@ Result<Space> space_of(const fs::path& path) {
   if (::statvfs(path.c_str(), &info) != 0) return fail_errno("statvfs " + path.string(), errno);
   return Space{.total = {info.f_blocks * info.f_frsize},
                .free = {info.f_bavail * info.f_frsize},
+               .used = {(info.f_blocks - info.f_bfree) * info.f_frsize},
                .inodes_total = info.f_files,
                .inodes_free = info.f_favail};
 }

@@ -68,6 +68,7 @@ class Lock {
 
 struct Space {
   Bytes total, free;  // free to an unprivileged writer (statvfs(3) f_bavail)
+  Bytes used;         // taken, as df(1) counts (f_blocks - f_bfree)
   std::uint64_t inodes_total = 0, inodes_free = 0;
 };
 [[nodiscard]] Result<Space> space_of(const fs::path& path);

@@ -290,6 +290,97 @@ TEST_CASE("the pool adds up what nodes have and what pods ask for") {
   CHECK_FALSE(steps::pool_of("<html>"));
 }
 
+TEST_CASE("the pool names each node's GPUs by model, with what is offered, asked for and ill") {
+  auto nvidia = node("g1", true), amd = node("g2", true), intel = node("g3", true), plain = node("p1", true);
+  nvidia["metadata"]["labels"] = {{"nvidia.com/gpu.product", "NVIDIA-H100-80GB-HBM3-SHARED"}, {"nvidia.com/gpu.count", "8"}};
+  nvidia["status"]["capacity"] = {{"nvidia.com/gpu", "32"}, {"nvidia.com/mig-1g.10gb", "0"}};
+  nvidia["status"]["allocatable"] = {{"nvidia.com/gpu", "28"}, {"nvidia.com/mig-1g.10gb", "0"}};
+  amd["metadata"]["labels"]["amd.com/gpu.product-name"] = "AMD_Instinct_MI300X";
+  amd["status"]["capacity"] = amd["status"]["allocatable"] = {{"amd.com/gpu", "8"}};
+  intel["metadata"]["labels"]["gpu.intel.com/product"] = "Max_1550";
+  intel["status"]["capacity"] = intel["status"]["allocatable"] = {{"gpu.intel.com/i915", "4"}, {"gpu.intel.com/i915_monitoring", "1"}};
+  const auto asking = [](const std::string& on, const std::string& resource, const std::string& count) {
+    return json{{"kind", "Pod"},
+                {"spec", {{"nodeName", on}, {"containers", json::array({{{"resources", {{"requests", {{resource, count}}}}}}})}}},
+                {"status", {{"phase", "Running"}}}};
+  };
+  const auto text = steps::pool_of(json{{"items",
+                                         {nvidia, amd, intel, plain, asking("g1", "nvidia.com/gpu", "3"),
+                                          asking("g1", "nvidia.com/gpu", "1"), asking("g2", "amd.com/gpu", "8")}}}
+                                       .dump());
+  REQUIRE(text);
+  const auto nodes = json::parse(*text).at("nodes");
+  REQUIRE(nodes[0]["gpus"].size() == 1);
+  CHECK(nodes[0]["gpus"][0] == json{{"resource", "nvidia.com/gpu"},
+                                    {"model", "NVIDIA H100 80GB HBM3"},
+                                    {"cards", 8},
+                                    {"capacity", 32},
+                                    {"allocatable", 28},
+                                    {"requested", 4}});
+  CHECK(nodes[1]["gpus"][0]["model"] == "AMD Instinct MI300X");
+  CHECK(nodes[1]["gpus"][0]["requested"] == 8);
+  REQUIRE(nodes[2]["gpus"].size() == 1);
+  CHECK(nodes[2]["gpus"][0]["model"] == "Intel Data Center GPU Max 1550");
+  CHECK(nodes[2]["gpus"][0]["cards"] == 4);
+  CHECK(nodes[3]["gpus"].empty());
+}
+
+TEST_CASE("the pool tells what is wrong with a node, and since when") {
+  auto n = node("w1", true);
+  n["status"]["conditions"].push_back({{"type", "GPUUnhealthy"},
+                                       {"status", "True"},
+                                       {"reason", "Xid79"},
+                                       {"message", "GPU 0000:18:00.0 has fallen off the bus"},
+                                       {"lastTransitionTime", "2026-11-24T08:00:00Z"}});
+  n["status"]["conditions"].push_back({{"type", "DiskFilling"}, {"status", "False"}, {"reason", "Enough"}});
+  const auto text = steps::pool_of(json{{"items", {n}}}.dump());
+  REQUIRE(text);
+  const auto row = json::parse(*text)["nodes"][0];
+  CHECK(row["conditions"] == json::array({"GPUUnhealthy"}));
+  REQUIRE(row["problems"].size() == 1);
+  CHECK(row["problems"][0]["reason"] == "Xid79");
+  CHECK(row["problems"][0]["since"] == "2026-11-24T08:00:00Z");
+}
+
+TEST_CASE("of one node a master tells its conditions, labels, pods and last events, by name or by address") {
+  Machine m;
+  m.put("/etc/kubernetes/admin.conf", "x");
+  auto n = node("w1", true);
+  n["metadata"]["labels"] = {{"kubernetes.io/hostname", "w1"}, {"nvidia.com/gpu.present", "true"}};
+  n["status"]["addresses"] = json::array({{{"type", "InternalIP"}, {"address", "10.0.0.4"}}});
+  n["spec"]["taints"] = json::array({{{"key", "gpu"}, {"value", "only"}, {"effect", "NoSchedule"}}});
+  auto events = json::array();
+  for (int i = 20; i > 0; --i)
+    events.push_back(
+        {{"reason", "E" + std::to_string(i)},
+         {"type", "Warning"},
+         {"lastTimestamp", i < 10 ? "2026-11-24T08:00:0" + std::to_string(i) + "Z" : "2026-11-24T08:00:" + std::to_string(i) + "Z"}});
+  events[0] = {{"reason", "New"}, {"type", "Normal"}, {"eventTime", "2026-11-24T08:01:00.123456Z"}, {"series", {{"count", 7}}}};
+  const auto pod = [](const std::string& phase) { return json{{"kind", "Pod"}, {"spec", json::object()}, {"status", {{"phase", phase}}}}; };
+  m.commands.answers = {{.part = "get nodes", .out = json{{"items", {node("m1", true), n}}}.dump()},
+                        {.part = "spec.nodeName=w1", .out = json{{"items", {pod("Running"), pod("Running"), pod("Failed")}}}.dump()},
+                        {.part = "involvedObject.name=w1", .out = json{{"items", events}}.dump()}};
+  for (const auto* word : {"w1", "10.0.0.4"}) {
+    const auto text = steps::query_node(word, m.environment);
+    REQUIRE(text);
+    const auto told = json::parse(*text);
+    CHECK(told["node"]["name"] == "w1");
+    CHECK(told["node"]["requested"]["pods"] == 2);
+    CHECK(told["labels"] == json{{"nvidia.com/gpu.present", "true"}});
+    CHECK(told["taints"] == json::array({"gpu=only:NoSchedule"}));
+    CHECK(told["phases"] == json{{"Running", 2}, {"Failed", 1}});
+    CHECK(told["conditions"][0]["type"] == "Ready");
+    REQUIRE(told["events"].size() == 10);
+    CHECK(told["events"][0]["reason"] == "E11");
+    CHECK(told["events"][9]["reason"] == "New");
+    CHECK(told["events"][9]["at"] == "2026-11-24T08:01:00Z");
+    CHECK(told["events"][9]["count"] == 7);
+  }
+  const auto unknown = steps::query_node("w2", m.environment);
+  REQUIRE(unknown);
+  CHECK(json::parse(*unknown) == json{{"nodes", {"m1", "w1"}}});
+}
+
 TEST_CASE("what a command could not reach weighs less than what the logs around it tell") {
   Machine m;
   m.put("/etc/kubernetes/admin.conf", "x");
