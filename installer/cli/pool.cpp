@@ -1,10 +1,8 @@
 #include "installer/cli/pool.hpp"
 
 #include <algorithm>
-#include <array>
 #include <format>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "core/base/text.hpp"
 
@@ -22,60 +20,60 @@ PoolSum sum_of(const Json& value) {
           .disk = {value.at("disk").get<std::uint64_t>()}};
 }
 
+PoolGpu gpu_of(const Json& value) {
+  return {.resource = value.at("resource").get<std::string>(),
+          .model = value.value("model", ""),
+          .cards = value.value("cards", std::int64_t{0}),
+          .capacity = value.value("capacity", std::int64_t{0}),
+          .allocatable = value.value("allocatable", std::int64_t{0}),
+          .requested = value.value("requested", std::int64_t{0})};
+}
+
+// Agents before 0.2 told the types alone.
+std::vector<PoolProblem> problems_of(const Json& node) {
+  std::vector<PoolProblem> out;
+  if (const auto problems = node.find("problems"); problems != node.end())
+    for (const auto& each : *problems)
+      out.push_back({.type = each.at("type").get<std::string>(),
+                     .reason = each.value("reason", ""),
+                     .message = each.value("message", ""),
+                     .since = each.value("since", "")});
+  else
+    for (const auto& type : node.value("conditions", std::vector<std::string>{}))
+      out.push_back({.type = type, .reason = {}, .message = {}, .since = {}});
+  return out;
+}
+
 PoolNode node_of(const Json& value) {
   const auto text = [&](const char* key) { return value.value(key, std::string{}); };
-  return {.name = text("name"),
-          .role = text("role"),
-          .address = text("address"),
-          .version = text("version"),
-          .reason = text("reason"),
-          .created = text("created"),
-          .ready = value.at("ready").get<bool>(),
-          .schedulable = value.value("schedulable", true),
-          .conditions = value.value("conditions", std::vector<std::string>{}),
-          .allocatable = sum_of(value.at("allocatable")),
-          .requested = sum_of(value.at("requested"))};
+  PoolNode node{.name = text("name"),
+                .role = text("role"),
+                .address = text("address"),
+                .version = text("version"),
+                .reason = text("reason"),
+                .created = text("created"),
+                .os = text("os"),
+                .kernel = text("kernel"),
+                .ready = value.at("ready").get<bool>(),
+                .schedulable = value.value("schedulable", true),
+                .problems = problems_of(value),
+                .gpus = {},
+                .allocatable = sum_of(value.at("allocatable")),
+                .requested = sum_of(value.at("requested")),
+                .usage = {},
+                .no_usage = {}};
+  if (const auto gpus = value.find("gpus"); gpus != value.end())
+    for (const auto& gpu : *gpus) node.gpus.push_back(gpu_of(gpu));
+  return node;
 }
 
-// "2.5", "12": cores.
-std::string cores(std::int64_t thousandths) {
-  const auto value = static_cast<double>(thousandths) / 1000;
-  return thousandths % 1000 == 0 ? std::format("{:.0f}", value) : std::format("{:.1f}", value);
+auto not_understood(std::string_view json) {
+  return fail(ErrorKind::failed, std::format("cannot read what the master says about its pool: {}", sanitise(json.substr(0, 200))));
 }
 
-std::string age_of(const std::string& created, std::chrono::system_clock::time_point now) {
-  std::istringstream in(created);
-  std::chrono::sys_seconds at;
-  if (!(in >> std::chrono::parse("%FT%TZ", at))) return "";
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now - at).count();
-  if (seconds < 0) return "0s";
-  if (seconds < 120) return std::format("{}s", seconds);
-  if (seconds < 7200) return std::format("{}m", seconds / 60);
-  if (seconds < 172'800) return std::format("{}h", seconds / 3600);
-  return std::format("{}d", seconds / 86'400);
-}
-
-std::string state_of(const PoolNode& node) {
-  std::string state = node.ready ? "Ready" : "NotReady";
-  if (!node.schedulable) state += ",cordoned";
-  for (const auto& condition : node.conditions) state += "," + condition;
-  return state;
-}
-
-// Columns as wide as their widest cell, two spaces between.
-std::string table(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<std::size_t> widths;
-  for (const auto& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string out;
-  for (const auto& row : rows) {
-    std::string line;
-    for (std::size_t i = 0; i < row.size(); ++i) line += std::format("{:<{}}", row[i], widths[i] + 2);
-    out += line.substr(0, line.find_last_not_of(' ') + 1) + '\n';
-  }
-  return out;
+Json to_json(const PoolGpu& gpu) {
+  return {{"resource", gpu.resource},       {"model", gpu.model},        {"cards", gpu.cards}, {"capacity", gpu.capacity},
+          {"allocatable", gpu.allocatable}, {"requested", gpu.requested}};
 }
 
 }  // namespace
@@ -87,37 +85,103 @@ Result<Pool> decode_pool(std::string_view json) try {
             .ready = whole.at("ready").get<std::int64_t>(),
             .pods_waiting = whole.value("pods_waiting", std::int64_t{0}),
             .allocatable = sum_of(whole.at("allocatable")),
-            .requested = sum_of(whole.at("requested"))};
+            .requested = sum_of(whole.at("requested")),
+            .list = {}};
   for (const auto& node : value.at("nodes")) pool.list.push_back(node_of(node));
   std::ranges::stable_sort(pool.list, {}, [](const PoolNode& node) { return std::pair{node.role != "master", node.name}; });
   return pool;
-} catch (const Json::exception&) {
-  return fail(ErrorKind::failed, std::format("cannot read what the master says about its pool: {}", sanitise(json.substr(0, 200))));
+} catch (const Json::exception&) { return not_understood(json); }
+
+Result<PoolNode> decode_pool_node(std::string_view json) try { return node_of(Json::parse(json)); } catch (const Json::exception&) {
+  return not_understood(json);
 }
 
-std::string print(const Pool& pool, std::string_view cluster, std::chrono::system_clock::time_point now) {
-  const auto& have = pool.allocatable;
-  const auto& used = pool.requested;
-  auto out = std::format("{}: one computer of {} nodes, {} ready\n", cluster, pool.nodes, pool.ready);
-  std::vector<std::vector<std::string>> whole{
-      {"  CPU", std::format("{} of {} cores requested", cores(used.cpu_m), cores(have.cpu_m))},
-      {"  memory", std::format("{} of {} requested", human(used.memory), human(have.memory))},
-      {"  disk", std::format("{} of {} requested", human(used.disk), human(have.disk))},
-      {"  GPU", have.gpu == 0 ? std::string{"none"} : std::format("{} of {} requested", used.gpu, have.gpu)},
-      {"  pods", std::format("{} of {}{}", used.pods, have.pods,
-                             pool.pods_waiting > 0 ? std::format(", {} of them wait for a place", pool.pods_waiting) : "")}};
-  out += table(whole) + '\n';
-  std::vector<std::vector<std::string>> rows{{"NAME", "ROLE", "STATE", "CPU", "MEMORY", "GPU", "PODS", "VERSION", "AGE", "ADDRESS"}};
-  for (const auto& node : pool.list)
-    rows.push_back({node.name, node.role, state_of(node), std::format("{}/{}", cores(node.requested.cpu_m), cores(node.allocatable.cpu_m)),
-                    std::format("{}/{}", human(node.requested.memory), human(node.allocatable.memory)),
-                    std::format("{}/{}", node.requested.gpu, node.allocatable.gpu),
-                    std::format("{}/{}", node.requested.pods, node.allocatable.pods), node.version, age_of(node.created, now),
-                    node.address});
-  out += table(rows);
-  for (const auto& node : pool.list)
-    if (!node.ready && !node.reason.empty()) out += std::format("{}: {}\n", node.name, node.reason);
-  return sanitise(out);
+const model::MachineConfig* machine_of(const PoolNode& node, const std::vector<model::MachineConfig>& machines) {
+  // What the operator gave as the node's name or address says it; the address that is connected to may be another one.
+  const auto by = [&](auto&& fits) {
+    const auto found = std::ranges::find_if(machines, fits);
+    return found == machines.end() ? nullptr : &*found;
+  };
+  if (const auto* machine = by([&](const auto& m) { return m.hostname == node.name; })) return machine;
+  if (const auto* machine = by([&](const auto& m) { return !node.address.empty() && m.address == node.address; })) return machine;
+  return by([&](const auto& m) { return m.host == node.name || (!node.address.empty() && m.host == node.address); });
+}
+
+void add_usage(Pool& pool, const std::vector<model::MachineConfig>& machines, const std::map<MachineId, Result<model::Usage>>& said) {
+  for (auto& node : pool.list) {
+    const auto named = std::ranges::find_if(said, [&](const auto& one) { return one.second && one.second->node == node.name; });
+    if (named != said.end()) {
+      node.usage = *named->second;
+      continue;
+    }
+    const auto* machine = machine_of(node, machines);
+    const auto found = machine == nullptr ? said.end() : said.find(machine->id);
+    if (found == said.end()) node.no_usage = "this computer does not know its machine";
+    else if (!found->second) node.no_usage = found->second.error().message;
+    else node.usage = *found->second;
+  }
+}
+
+const model::Usage::FileSystem* pods_disk(const model::Usage& usage) {
+  const auto found = std::ranges::find_if(usage.file_systems, &model::Usage::FileSystem::pods);
+  return found == usage.file_systems.end() ? nullptr : &*found;
+}
+
+PoolUsage usage_of(const Pool& pool) {
+  PoolUsage sum;
+  for (const auto& node : pool.list) {
+    if (!node.usage) continue;
+    ++sum.nodes;
+    sum.cpu_m += node.usage->cpu.used_m();
+    sum.memory += node.usage->memory.used;
+    sum.memory_total += node.usage->memory.total;
+    if (const auto* disk = pods_disk(*node.usage)) {
+      sum.disk += disk->used;
+      sum.disk_total += disk->total;
+    }
+  }
+  return sum;
+}
+
+PoolGpus gpus_of(const Pool& pool) {
+  PoolGpus all;
+  for (const auto& node : pool.list) {
+    for (const auto& gpu : node.gpus) {
+      const auto same =
+          std::ranges::find_if(all.offered, [&](const auto& o) { return o.resource == gpu.resource && o.model == gpu.model; });
+      auto& sum = same != all.offered.end() ? *same : all.offered.emplace_back(PoolGpu{.resource = gpu.resource, .model = gpu.model});
+      sum.cards += gpu.cards;
+      sum.capacity += gpu.capacity;
+      sum.allocatable += gpu.allocatable;
+      sum.requested += gpu.requested;
+    }
+    if (node.usage)
+      for (const auto& gpu : node.usage->gpus)
+        if (gpu.driver.empty()) ++all.without_driver[gpu.device];
+  }
+  std::ranges::sort(all.offered, {}, [](const PoolGpu& gpu) { return std::pair{gpu.model, gpu.resource}; });
+  return all;
+}
+
+std::string with_usage(std::string_view json, const Pool& pool) {
+  auto value = Json::parse(json, nullptr, false);
+  if (!value.is_object()) return std::string(json);
+  for (auto& node : value["nodes"]) {
+    const auto found = std::ranges::find(pool.list, node.value("name", ""), &PoolNode::name);
+    if (found == pool.list.end()) continue;
+    if (found->usage) node["usage"] = Json::parse(model::encode_usage(*found->usage), nullptr, false);
+    else node["no_usage"] = found->no_usage;
+    if (found->usage) node["usage"]["cpu"]["used_m"] = found->usage->cpu.used_m();
+  }
+  const auto sum = usage_of(pool);
+  value["pool"]["usage"] = {{"nodes", sum.nodes},         {"cpu_m", sum.cpu_m},
+                            {"memory", sum.memory.count}, {"memory_total", sum.memory_total.count},
+                            {"disk", sum.disk.count},     {"disk_total", sum.disk_total.count}};
+  const auto gpus = gpus_of(pool);
+  auto& offered = value["pool"]["gpus"] = Json::array();
+  for (const auto& gpu : gpus.offered) offered.push_back(to_json(gpu));
+  value["pool"]["gpus_without_driver"] = gpus.without_driver;
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 }  // namespace cloudos::cli
