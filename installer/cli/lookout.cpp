@@ -94,8 +94,8 @@ Result<std::string> Lookout::first_answer(const Said& said) const {
   return fail(std::move(failed));
 }
 
-// Finds the machines of nodes that the config does not name: as the cluster's own config has them, else at the node's
-// address; as the masters are reached where it does not say how.
+// Finds the machines of nodes that the config does not name: where the cluster's own config has them, else at the node's
+// address.
 void Lookout::meet(const std::vector<const PoolNode*>& strangers, std::vector<model::MachineConfig>& met) {
   if (strangers.empty()) return;
   const auto known = wanted();
@@ -106,8 +106,9 @@ void Lookout::meet(const std::vector<const PoolNode*>& strangers, std::vector<mo
     auto one = machine != nullptr
                    ? *machine
                    : model::MachineConfig{.id = {node->address}, .host = node->address, .hostname = node->name, .address = node->address};
-    if (one.user.empty() && !all.empty()) one.user = all.front().user;
-    if (one.key.empty() && !all.empty()) one.key = all.front().key;
+    // How the operator reaches the masters now comes before how another computer reached this machine once.
+    if (!all.empty() && !all.front().user.empty()) one.user = all.front().user;
+    if (!all.empty() && !all.front().key.empty()) one.key = all.front().key;
     met.push_back(std::move(one));
   }
   inquiry_.know(met);

@@ -1,10 +1,18 @@
 #!/bin/bash
-# What cloudos keeps in memory on a node: every process of ours that stays, by unit, in KiB of PSS (memory shared with other
-# processes is counted in part, see proc_pid_smaps(5)) and RSS, on a master and on a node with pods, after 200 connections through
-# the API balancer. containerd and Kubernetes' own programs are what the node is for: they are shown, and not counted as ours.
+# What cloudos keeps on a node with 30 pods, beside the programs that its agent takes the place of: all of them run on the same
+# node for the same minutes, and are scraped as Prometheus does it by default. Those programs are built from source by
+# neighbours.toml, and run with their default flags.
+#
+#   ./dev bench footprint [MINUTES]     ten by default
+#
+# RSS and its peak (VmHWM) and PSS (memory shared with other processes is counted in part) as of proc_pid_status(5) and
+# proc_pid_smaps(5), at the end; CPU time over the whole span, of all processes of a unit. containerd and Kubernetes' own
+# programs are what the node is for: they are shown, and not counted as ours. The agent's promise: at most 15 MiB of RSS and
+# 0.2 % of a core in all.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 program=$here/build/cloudos/bin/cloudos
+minutes=${1:-10} pods=30 every=15
 work=$(mktemp -d)
 name=footprint
 cleanup() { "$program" sandbox down --name "$name" > /dev/null 2>&1 || true; rm -rf "$work"; }
@@ -12,40 +20,163 @@ trap cleanup EXIT
 
 on() { local ip=$1; shift; ssh -i "$work/key" -o UserKnownHostsFile="$work/known_hosts" -o BatchMode=yes -o LogLevel=ERROR "root@$ip" "$@"; }
 address() { sed -n "s/.*\"address\":\"\([^\"]*\)\".*\"role\":\"$1\".*/\1/p" "$work/list.json"; }
+k() { on "$master" /var/lib/cloudos/current/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
 
-"$program" sandbox down --name "$name" > /dev/null 2>&1 || true
-"$program" sandbox up --name "$name" --masters 1 --nodes 1 --key-out "$work/key" --known-hosts-out "$work/known_hosts" > /dev/null
-"$program" sandbox list --name "$name" --json > "$work/list.json"
-"$program" install --masters "$(address master)" --nodes "$(address node)" --user root --key "$work/key" --known-hosts "$work/known_hosts" \
-  --bundle "$here/build/kubernetes-1.37.bundle" --bundle-key "$here/build/bundle.pub" --yes --quiet > /dev/null
+# --- the cluster, the pods ----------------------------------------------------------------------------------------------
 
-# A line a process: unit, PSS, RSS.
-measure() {
+cluster_up() {
+  "$program" sandbox down --name "$name" > /dev/null 2>&1 || true
+  "$program" sandbox up --name "$name" --masters 1 --nodes 1 --key-out "$work/key" --known-hosts-out "$work/known_hosts" > /dev/null
+  "$program" sandbox list --name "$name" --json > "$work/list.json"
+  master=$(address master) node=$(address node)
+  "$program" install --masters "$master" --nodes "$node" --user root --key "$work/key" --known-hosts "$work/known_hosts" \
+    --bundle "$here/build/kubernetes-1.37.bundle" --bundle-key "$here/build/bundle.pub" --yes --quiet > /dev/null
+}
+
+pods_up() {
+  local hostname
+  hostname=$(on "$node" hostname)
+  k apply -f - > /dev/null << P
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: load}
+spec:
+  replicas: $pods
+  selector: {matchLabels: {app: load}}
+  template:
+    metadata: {labels: {app: load}}
+    spec:
+      nodeSelector: {kubernetes.io/hostname: $hostname}
+      containers: [{name: pause, image: "registry.k8s.io/pause:3.10.2", imagePullPolicy: Never}]
+P
+  k rollout status deployment/load --timeout=300s > /dev/null
+}
+
+# --- the programs beside ours -------------------------------------------------------------------------------------------
+
+# A line a program: name, version. Each is a file of the bundle that neighbours.toml makes, laid into /root/beside.
+neighbours_up() {
+  "$here/dev" inside build/cloudos/bin/cloudos bundle build tests/bench/neighbours.toml -o build/neighbours.bundle --unsigned \
+    --cache /cache/bundle > /dev/null 2> "$work/build.log" || { cat "$work/build.log" >&2; exit 1; }
+  "$program" bundle inspect "$here/build/neighbours.bundle" --allow-unsigned --json > "$work/neighbours.json"
+  python3 - "$work/neighbours.json" << 'P' > "$work/neighbours"
+import json, sys
+for component in json.load(open(sys.argv[1]))["components"]:
+    print(component["name"], component["version"], component["files"][0]["digest"])
+P
+  local program_name digest
+  while read -r program_name _ digest; do
+    tar -xOf "$here/build/neighbours.bundle" "blobs/sha256/$digest" |
+      on "$node" "mkdir -p /root/beside && cat > /root/beside/$program_name && chmod +x /root/beside/$program_name"
+    on "$node" systemd-run -q --unit="beside-$program_name" "/root/beside/$program_name" < /dev/null
+  done < "$work/neighbours"
+}
+
+# --- what is counted ----------------------------------------------------------------------------------------------------
+
+# A line a unit: name, RSS, peak, PSS (KiB), CPU time (ticks) of all its processes; and the moment.
+count() {
   on "$1" bash -s << 'M'
-for _ in $(seq 200); do (exec 3<> /dev/tcp/127.0.0.1/7443) || exit 1; done
-sleep 1
-for unit in $(systemctl list-units --type=service --state=running --plain --no-legend 'cloudos-*' kubelet.service | awk '{ print $1 }'); do
+echo now "$EPOCHREALTIME" "$(getconf CLK_TCK)"
+for unit in $(systemctl list-units --type=service --state=running --plain --no-legend 'cloudos-*' kubelet.service 'beside-*' | awk '{ print $1 }'); do
   group=$(systemctl show -P ControlGroup "$unit")
-  for procs in /sys/fs/cgroup/systemd"$group"/cgroup.procs /sys/fs/cgroup"$group"/cgroup.procs; do
-    [ -f "$procs" ] || continue
-    while read -r pid; do
-      awk -v unit="$unit" '/^Rss/ { rss = $2 } /^Pss:/ { pss = $2 } END { print unit, pss, rss }' "/proc/$pid/smaps_rollup"
-    done < "$procs"
-    break
+  for base in /sys/fs/cgroup/systemd /sys/fs/cgroup; do [ ! -d "$base$group" ] || break; done
+  find "$base$group" -name cgroup.procs -exec cat {} + | while read -r pid; do
+    [ -r "/proc/$pid/smaps_rollup" ] || continue
+    ticks=$(sed 's/.*) //' "/proc/$pid/stat" | awk '{ print $12 + $13 + $14 + $15 }')
+    peak=$(awk '/^VmHWM/ { print $2 }' "/proc/$pid/status")
+    awk -v unit="$unit" -v peak="$peak" -v ticks="$ticks" '/^Rss/ { rss = $2 } /^Pss:/ { pss = $2 } END { print unit, rss, peak, pss, ticks }' "/proc/$pid/smaps_rollup"
   done
 done
 M
 }
-printf '%-8s %-30s %10s %10s\n' machine unit 'PSS, KiB' 'RSS, KiB'
-for role in master node; do
-  measure "$(address "$role")" | awk -v role="$role" '
-    { pss[$1] += $2; rss[$1] += $3 }
-    END {
-      for (unit in pss) {
-        printf "%-8s %-30s %10d %10d\n", role, unit, pss[unit], rss[unit]
-        if (unit ~ /^cloudos-/ && unit !~ /containerd/) { ours += pss[unit]; n++ }
-      }
-      if (!n) { print "nothing of ours was found" > "/dev/stderr"; exit 1 }
-      printf "%-8s %-30s %10d\n", role, "ours together", ours
-    }'
-done
+
+# Asks for /metrics as Prometheus does, until the time is over; how many answers each gave goes into a file. A program that
+# does not answer is not running, or serves none.
+scrape() {
+  k create serviceaccount scraper > /dev/null
+  k create clusterrolebinding scraper --clusterrole=cluster-admin --serviceaccount=default:scraper > /dev/null
+  local token
+  token=$(k create token scraper --duration=24h)
+  python3 - "$node" "$((minutes * 60))" "$every" > "$work/scraped" << P
+import ssl, sys, time, urllib.request
+node, seconds, every = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+trust = ssl.create_default_context()
+trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+answers = {"https://%s:9633/metrics" % node: 0, "http://%s:9100/metrics" % node: 0}
+end = time.monotonic() + seconds
+while time.monotonic() < end:
+    start = time.monotonic()
+    for url in answers:
+        try:
+            request = urllib.request.Request(url, headers={"Authorization": "Bearer $token"})
+            with urllib.request.urlopen(request, timeout=10, context=trust) as answer:
+                answer.read()
+            answers[url] += 1
+        except OSError:
+            pass
+    time.sleep(max(0, min(end, start + every) - time.monotonic()))
+for url, count in answers.items():
+    print(url, count)
+P
+}
+
+# --- the table ----------------------------------------------------------------------------------------------------------
+
+table() {
+  python3 - "$work/before" "$work/after" "$work/neighbours" "$work/scraped" << 'P'
+import sys
+def read(path):
+    units, now, hertz = {}, 0.0, 100
+    for line in open(path):
+        words = line.split()
+        if words[0] == "now":
+            now, hertz = float(words[1]), int(words[2])
+            continue
+        values = list(map(int, words[1:]))
+        units[words[0]] = [a + b for a, b in zip(units.get(words[0], [0] * 4), values)]
+    return units, now, hertz
+before, start, hertz = read(sys.argv[1])
+after, end, _ = read(sys.argv[2])
+versions = {words[0]: words[1] for words in map(str.split, open(sys.argv[3]))}
+halves = ["cloudos-agent.service", "cloudos-agent-root.service"]
+def row(name, v):
+    print(f"{name:<44} {v[0] / 1024:8.1f} {v[1] / 1024:9.1f} {v[2] / 1024:8.1f} {v[3]:10.3f}")
+def values(unit):
+    rss, peak, pss, ticks = after[unit]
+    return rss, peak, pss, 100.0 * (ticks - before.get(unit, [0] * 4)[3]) / hertz / (end - start)
+def total(units):
+    return [sum(column) for column in zip(*map(values, units))] if units else [0, 0, 0, 0.0]
+ours = sorted(u for u in after if u.startswith("cloudos-") and u != "cloudos-containerd.service")
+beside = sorted(u for u in after if u.startswith("beside-"))
+print(f"{'':<44} {'RSS, MiB':>8} {'peak, MiB':>9} {'PSS, MiB':>8} {'CPU, % of a core':>10}")
+for unit in ours: row(unit, values(unit))
+row("ours together", total(ours))
+print()
+for unit in beside:
+    name = unit.removeprefix("beside-").removesuffix(".service")
+    row(f"{name} {versions.get(name, '')}", values(unit))
+row("programs beside ours together", total(beside))
+print()
+for unit in ("cloudos-containerd.service", "kubelet.service"):
+    if unit in after: row(f"{unit} (what the node is for)", values(unit))
+print()
+for line in open(sys.argv[4]): print("scraped", *line.split(), "times")
+if not ours: sys.exit("nothing of ours was found")
+if len(beside) != len(versions): sys.exit("a program beside ours has ended")
+if all(half in after for half in halves):
+    rss, _, _, cpu = total(halves)
+    print(f"the agent: {rss / 1024:.1f} of 15 MiB of RSS, {cpu:.3f} of 0.2 % of a core")
+    if rss > 15 * 1024 or cpu > 0.2: sys.exit("the agent is bigger than it promises")
+P
+}
+
+cluster_up
+pods_up
+neighbours_up
+on "$node" 'for _ in $(seq 200); do (exec 3<> /dev/tcp/127.0.0.1/7443) || exit 1; done; sleep 1'
+count "$node" > "$work/before"
+scrape
+count "$node" > "$work/after"
+printf 'a node with %s pods, %s minutes, scraped every %s s\n\n' "$pods" "$minutes" "$every"
+table

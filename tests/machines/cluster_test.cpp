@@ -2,12 +2,14 @@
 // cluster and run in the order they stand in: each leaves it whole.
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <cmath>
 #include <format>
 #include <fstream>
 #include <sstream>
 
 #include "core/base/text.hpp"
 #include "tests/machines/machines.hpp"
+#include "tests/machines/recorder.hpp"
 
 using namespace cloudos;
 using namespace cloudos::machines;
@@ -39,6 +41,21 @@ std::vector<std::string> pod_names(const Json& pods) {
   std::vector<std::string> out;
   for (const auto& pod : pods.at("items")) out.push_back(pod.at("metadata").at("name"));
   return out;
+}
+
+// `cloudos status` with these words, of the cluster of which only one master is named.
+std::vector<std::string> status_args(const Cluster& c, const std::vector<std::string>& words) {
+  std::vector<std::string> args = {"status", "--masters", c.master().address};
+  args.insert(args.end(), words.begin(), words.end());
+  for (const auto& flag : c.sandbox.access()) args.push_back(flag);
+  return args;
+}
+
+const Json& node_at(const Json& said, const std::string& address) {
+  const auto& nodes = said.at("nodes");
+  const auto found = std::ranges::find_if(nodes, [&](const Json& node) { return node.at("address") == address; });
+  REQUIRE(found != nodes.end());
+  return *found;
 }
 
 // A pod on every node, masters too, that serves its own name over HTTP under a memory limit.
@@ -148,6 +165,74 @@ TEST_CASE("status shows the pool as one computer, then a line a node", "[cluster
   std::uint64_t cpu = 0;
   for (const auto& node : json.at("nodes")) cpu += node.at("allocatable").at("cpu_m").get<std::uint64_t>();
   CHECK(json.at("pool").at("allocatable").at("cpu_m") == cpu);
+}
+
+TEST_CASE("what status says a node uses is what its kernel counts, within one percent", "[cluster][status]") {
+  auto& c = cluster();
+  REQUIRE(c.first.code == 0);
+  const auto& worker = c.sandbox.named("node-1");
+  Recorder on_worker(c.sandbox, worker), on_master(c.sandbox, c.master());
+  const auto status = cloudos::machines::cloudos(status_args(c, {"--json", "--over", "5"}));
+  on_worker.stop();
+  on_master.stop();
+  INFO(status.out << status.err);
+  REQUIRE(status.code == 0);
+  const auto said = Json::parse(status.out);
+  for (const auto& [machine, recorder] : {std::pair{worker, &on_worker}, std::pair{c.master(), &on_master}}) {
+    const auto& usage = node_at(said, machine.address).at("usage");
+    INFO(machine.name << " " << usage.dump());
+    const auto& cpu = usage.at("cpu");
+    const auto at = cpu.at("at_us").get<std::int64_t>(), span = cpu.at("span_us").get<std::int64_t>();
+    const auto counted = recorder->cpu_us(at - span, at);
+    CHECK(std::abs(cpu.at("used_us").get<double>() - counted) <= 0.01 * counted);
+    CHECK(std::abs(cpu.at("used_m").get<double>() - counted * 1000 / static_cast<double>(span)) <=
+          0.01 * counted * 1000 / static_cast<double>(span) + 1);
+    const auto range = recorder->memory(at);
+    const auto memory = usage.at("memory").at("used").get<double>();
+    INFO("memory between " << range.least << " and " << range.most);
+    CHECK(memory >= 0.99 * range.least);
+    CHECK(memory <= 1.01 * range.most);
+    const auto df = std::stod(c.sandbox.sh(machine, "df -B1 --output=used /var/lib/kubelet | tail -1"));
+    const auto& systems = usage.at("file_systems");
+    const auto disk = std::ranges::find_if(systems, [](const Json& system) { return system.at("pods") == true; });
+    REQUIRE(disk != systems.end());
+    CHECK(std::abs(disk->at("used").get<double>() - df) <= 0.01 * df);
+  }
+  std::int64_t cores = 0, memory = 0;
+  for (const auto& node : said.at("nodes")) {
+    cores += node.at("usage").at("cpu").at("used_m").get<std::int64_t>();
+    memory += node.at("usage").at("memory").at("used").get<std::int64_t>();
+  }
+  CHECK(said.at("pool").at("usage").at("nodes") == 5);
+  CHECK(said.at("pool").at("usage").at("cpu_m") == cores);
+  CHECK(said.at("pool").at("usage").at("memory") == memory);
+}
+
+TEST_CASE("status of one node tells what its machine is, and a name that is almost right is put right", "[cluster][status]") {
+  auto& c = cluster();
+  REQUIRE(c.first.code == 0);
+  const auto& worker = c.sandbox.named("node-1");
+  // Only a master is named: the cluster itself knows its other machines.
+  const auto pool = cloudos::machines::cloudos(status_args(c, {"--json"}));
+  const auto name = node_at(Json::parse(pool.out), worker.address).at("name").get<std::string>();
+  const auto told = cloudos::machines::cloudos(status_args(c, {"--json", name}));
+  INFO(told.out << told.err);
+  REQUIRE(told.code == 0);
+  const auto json = Json::parse(told.out);
+  CHECK(json.at("node").at("name") == name);
+  CHECK(json.at("facts").at("kernel").at("release") == trim(c.sandbox.sh(worker, "uname -r")));
+  CHECK(json.at("facts").at("sync_latency").at("/var/lib/cloudos").at("writes") > 0);
+  CHECK(json.at("usage").at("node") == name);
+  CHECK_FALSE(json.at("conditions").empty());
+  const auto text = cloudos::machines::cloudos(status_args(c, {worker.address}));
+  INFO(text.out << text.err);
+  CHECK(text.code == 0);
+  for (const auto* word : {"versions", "CPU", "memory", "file systems", "fsync", "network", "clock", "CONDITION"})
+    CHECK(text.out.contains(word));
+  CHECK_FALSE(text.out.contains('\x1b'));
+  const auto wrong = cloudos::machines::cloudos(status_args(c, {name + "x"}));
+  CHECK(wrong.code == 2);
+  CHECK(wrong.err.contains("did you mean '" + name + "'?"));
 }
 
 TEST_CASE("a kubeconfig names a real master and opens the cluster from elsewhere", "[cluster]") {
