@@ -8,7 +8,7 @@ CommandEntry entry_of(const CLI::App& app, std::vector<std::string> path) {
   CommandEntry entry{.path = std::move(path), .description = app.get_description(), .footer = app.get_footer()};
   for (const auto* option : app.get_options()) {
     if (option->get_lnames().empty() && option->get_snames().empty()) {
-      entry.arguments.push_back(option->get_name(true));
+      entry.arguments.push_back(option->get_required() ? option->get_name(true) : "[" + option->get_name(true) + "]");
       continue;
     }
     entry.flags.push_back({.long_name = option->get_lnames().empty() ? "" : option->get_lnames().front(),

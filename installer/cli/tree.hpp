@@ -18,7 +18,7 @@ struct CommandEntry {
   std::vector<std::string> path;  // {"cloudos", "bundle", "build"}
   std::string description, footer;
   std::vector<FlagEntry> flags;
-  std::vector<std::string> arguments;  // names of positional ones
+  std::vector<std::string> arguments;  // names of positional ones, in brackets when they may be left out
   std::vector<CommandEntry> commands;
 };
 [[nodiscard]] CommandEntry tree_of(const CLI::App& app);

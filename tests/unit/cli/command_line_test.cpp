@@ -1,6 +1,7 @@
 #include <catch2/catch_test_macros.hpp>
 
 #include <filesystem>
+#include <format>
 
 #include "core/base/text.hpp"
 #include "core/os/file/file.hpp"
@@ -161,20 +162,26 @@ TEST_CASE("the shells' completions are scripts that the shells accept and that k
   }
 }
 
-TEST_CASE("bash completes a command's own flags") {
+TEST_CASE("bash completes a command's own flags, after its arguments too") {
   const test::TemporaryFolder folder;
   REQUIRE(os::write_atomic(folder / "c", cli::completion_script(whole_tree(), "bash"), 0644));
-  const auto script =
-      "source " + (folder / "c").string() + "; COMP_WORDS=(cloudos install --mas); COMP_CWORD=2; _cloudos; echo \"${COMPREPLY[@]}\"";
-  const auto said = os::capture({"bash", "-c", script});
-  REQUIRE(said);
-  CHECK(said->out == "--masters\n");
+  const auto completed = [&](const std::string& words, int current) {
+    const auto said = os::capture({"bash", "-c",
+                                   std::format("source {}; COMP_WORDS=({}); COMP_CWORD={}; _cloudos; echo \"${{COMPREPLY[@]}}\"",
+                                               (folder / "c").string(), words, current)});
+    REQUIRE(said);
+    return said->out;
+  };
+  CHECK(completed("cloudos install --mas", 2) == "--masters\n");
+  CHECK(completed("cloudos status node-1 --wa", 3) == "--watch\n");
 }
 
 TEST_CASE("the manual page is one that man can format without a complaint") {
   const test::TemporaryFolder folder;
   const auto page = cli::man_page(whole_tree(), "0.1.0");
   CHECK(page.contains(".SS cloudos install"));
+  CHECK(page.contains(".SS cloudos status [node]\n"));
+  CHECK(page.contains("\\fB\\-\\-watch\\fR\n"));
   REQUIRE(os::write_atomic(folder / "cloudos.1", page, 0644));
   const auto said = os::capture({"man", "--warnings", "-l", (folder / "cloudos.1").string()},
                                 {.environment = {{"MAN_KEEP_FORMATTING", ""}, {"LC_ALL", "C.UTF-8"}}});
