@@ -84,9 +84,9 @@ struct Plugin::State {
     if (auto source = loop.watch(watch->fd(), EPOLLIN, [this](std::uint32_t) { hear(watch->take()); })) news = std::move(*source);
   }
 
-  void hear(nvml::News heard) {
+  void hear(const nvml::News& heard) {
     if (heard.missing) missing(*heard.missing);
-    if (heard.inventory) inventory_changed(std::move(heard));
+    if (heard.inventory) inventory_changed(heard, *heard.inventory);
     for (const auto& xid : heard.xids) {
       log.warning("{}: {}", xid.uuid, describe(xid.number));
       judge(xid.uuid, [&](Health& health) { return health.xid(xid.number, Clock::now()); });
@@ -101,16 +101,16 @@ struct Plugin::State {
     }
   }
 
-  void inventory_changed(nvml::News&& heard) {
+  void inventory_changed(const nvml::News& heard, nvml::Inventory fresh) {
     for (const auto& text : heard.skipped) log.warning("{}", text);
     for (const auto& known : inventory.gpus) {
-      if (std::ranges::contains(heard.inventory->gpus, known.uuid, &nvml::Gpu::uuid)) continue;
+      if (std::ranges::contains(fresh.gpus, known.uuid, &nvml::Gpu::uuid)) continue;
       // Still in its slot, but the driver no longer counts it: a GPU that is lost, not one that was taken out.
       if (!std::filesystem::exists(options.sysfs / "bus/pci/devices" / known.pci_bus)) continue;
-      heard.inventory->gpus.push_back(known);
+      fresh.gpus.push_back(known);
       look(known.uuid, {.problem = "the driver no longer finds the GPU", .sure = true});
     }
-    inventory = std::move(*heard.inventory);
+    inventory = std::move(fresh);
     driver_folder = heard.folder;
     log.info("NVIDIA driver {}, {} GPUs", inventory.driver, inventory.gpus.size());
     told_missing = false;

@@ -84,8 +84,8 @@ class UnaryCall final : public Call, private Peer {
 
 }  // namespace
 
-std::unique_ptr<Call> Call::start(loop::Loop& loop, const std::filesystem::path& socket, const std::string& method, std::string request,
-                                  Milliseconds patience, std::function<void(Answer)> then) {
+std::unique_ptr<Call> Call::start(loop::Loop& loop, const std::filesystem::path& socket, const std::string& method,
+                                  const std::string& request, Milliseconds patience, std::function<void(Answer)> then) {
   auto call = std::make_unique<UnaryCall>(loop, std::move(then));
   call->begin(socket, method, request, patience);
   return call;

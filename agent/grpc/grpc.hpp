@@ -84,8 +84,8 @@ class Call {
  public:
   // Connects to the socket and asks. `then` gets the answer, once, from the loop, and may destroy the call: a server that
   // does not answer within `patience` is deadline_exceeded; one that is not there or goes away, unavailable.
-  static std::unique_ptr<Call> start(loop::Loop& loop, const std::filesystem::path& socket, const std::string& method, std::string request,
-                                     Milliseconds patience, std::function<void(Answer)> then);
+  static std::unique_ptr<Call> start(loop::Loop& loop, const std::filesystem::path& socket, const std::string& method,
+                                     const std::string& request, Milliseconds patience, std::function<void(Answer)> then);
   virtual ~Call() = default;
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;

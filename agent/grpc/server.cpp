@@ -6,6 +6,7 @@
 #include <cstring>
 #include <list>
 #include <optional>
+#include <span>
 
 #include "agent/grpc/address.hpp"
 #include "agent/grpc/frame.hpp"
@@ -126,7 +127,7 @@ class Connection final : private Peer {
       call.at = 0;
     }
     const auto part = std::min(room, call.out.size() - call.at);
-    std::memcpy(out, call.out.data() + call.at, part);
+    std::ranges::copy(std::span(call.out).subspan(call.at, part), out);
     call.at += part;
     if (call.streams) return part > 0 ? static_cast<nghttp2_ssize>(part) : static_cast<nghttp2_ssize>(NGHTTP2_ERR_DEFERRED);
     if (call.at == call.out.size()) {

@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <span>
 
 namespace cloudos::grpc {
 namespace {
@@ -65,7 +66,7 @@ nghttp2_session_callbacks* Session::callbacks() {
 }
 
 Result<std::unique_ptr<Session>> Session::make(os::Fd fd, Side side, Peer& peer) {
-  std::unique_ptr<Session> out(new Session(std::move(fd), peer));
+  std::unique_ptr<Session> out(new Session(std::move(fd)));
   auto* calls = callbacks();
   if (calls == nullptr) return fail(ErrorKind::io, "out of memory");
   const int made = side == Side::server ? nghttp2_session_server_new(&out->session_, calls, &peer)
@@ -82,7 +83,7 @@ Result<std::unique_ptr<Session>> Session::make(os::Fd fd, Side side, Peer& peer)
 Session::~Session() { nghttp2_session_del(session_); }
 
 bool Session::receive() {
-  std::array<std::uint8_t, 16U << 10> buffer;
+  std::array<std::uint8_t, 16U << 10> buffer{};
   const auto got = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
   if (got < 0) return errno == EAGAIN || errno == EINTR;
   if (got == 0) return false;
@@ -118,7 +119,7 @@ nghttp2_ssize Session::read_body(nghttp2_session*, std::int32_t, std::uint8_t* o
                                  nghttp2_data_source* source, void*) {
   auto& self = *static_cast<Session*>(source->ptr);
   const auto part = std::min(room, self.body_.size() - self.body_at_);
-  std::memcpy(out, self.body_.data() + self.body_at_, part);
+  std::ranges::copy(std::span(self.body_).subspan(self.body_at_, part), out);
   self.body_at_ += part;
   if (self.body_at_ == self.body_.size()) *flags |= NGHTTP2_DATA_FLAG_EOF;
   return static_cast<nghttp2_ssize>(part);

@@ -60,13 +60,12 @@ class Session {
   void reset(std::int32_t stream, std::uint32_t error) { nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream, error); }
 
  private:
-  Session(os::Fd fd, Peer& peer) : fd_(std::move(fd)), peer_(peer) {}
+  explicit Session(os::Fd fd) : fd_(std::move(fd)) {}
   static nghttp2_session_callbacks* callbacks();
   static nghttp2_ssize read_body(nghttp2_session*, std::int32_t, std::uint8_t* out, std::size_t room, std::uint32_t* flags,
                                  nghttp2_data_source* source, void*);
 
   os::Fd fd_;
-  Peer& peer_;
   nghttp2_session* session_ = nullptr;
   loop::Source source_;
   std::string unsent_;

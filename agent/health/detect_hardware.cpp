@@ -20,9 +20,6 @@ class Growth {
     at->second = value;
     return more;
   }
-  void keep(const std::set<std::string>& names) {
-    std::erase_if(last_, [&](const auto& entry) { return !names.contains(entry.first); });
-  }
 
  private:
   std::map<std::string, std::uint64_t> last_;

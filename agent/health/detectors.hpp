@@ -39,7 +39,7 @@ class Detector {
 struct Patience {
   int bad = 1, good = 1;
 };
-[[nodiscard]] Patience patience_of(std::string_view type);
+[[nodiscard]] Patience patience_of(std::string_view kind);
 
 [[nodiscard]] std::unique_ptr<Detector> clock_detector(const Thresholds& thresholds);
 [[nodiscard]] std::unique_ptr<Detector> space_detector(const Thresholds& thresholds);   // space, inodes, read-only

@@ -139,7 +139,7 @@ Result<KernelLog> KernelLog::open(const fs::path& path) {
 
 Result<std::vector<KernelLine>> KernelLog::read(std::size_t most) {
   std::vector<KernelLine> out;
-  std::array<char, 8192> buffer;  // the longest record, CONSOLE_EXT_LOG_MAX
+  std::array<char, 8192> buffer{};  // the longest record, CONSOLE_EXT_LOG_MAX
   while (out.size() < most) {
     const auto got = ::read(fd_.get(), buffer.data(), buffer.size());
     if (got < 0 && (errno == EPIPE || errno == EINTR)) continue;  // EPIPE: the next record was overwritten, there are later ones
