@@ -61,6 +61,8 @@ TEST_CASE("a machine's CPU time is what its kernel spent on work, not on idling,
 TEST_CASE("cores in use are CPU time over the time that passed, whatever span was asked for") {
   model::Usage usage{.cpu = {.span_us = 1'003'000, .used_us = 2'507'500}};
   CHECK(usage.cpu.used_m() == 2500);
+  usage.cpu = {.span_us = 3'000'000, .used_us = 2'000'000};
+  CHECK(usage.cpu.used_m() == 667);
   usage.cpu.span_us = 0;
   CHECK(usage.cpu.used_m() == 0);
 }
