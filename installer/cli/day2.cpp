@@ -5,6 +5,7 @@ namespace cloudos::cli {
 void DayTwoFlags::add_to(CLI::App& command) {
   constexpr auto group = "Cluster";
   command.add_option("--masters", inventory.masters, "Its masters; else the cluster that this computer installed last under --name")
+      ->allow_extra_args(false)  // what stands behind it may be the node that the command is about
       ->group(group);
   command.add_option("--config", inventory.file, "cluster.toml")->group(group);
   command.add_option("--name", inventory.name, "The cluster's name, when this computer knows several")->group(group);
