@@ -1,7 +1,7 @@
 // agent/steps: the hands. Takes a list of steps and walks it: check, write the intent and its undo into the journal,
 // apply, verify; or walks the journal backwards and scans for what is left. Here: how each action of core/model/plan.hpp
 // is done on a machine, the journal, the events of a run, and what a master can tell about the pool. Not here: what is to
-// be done (installer/plan), what the machine is (agent/facts), the command line (agent/cli).
+// be done (core/plan), what the machine is (agent/facts), the command line (agent/cli).
 #pragma once
 
 #include <functional>

@@ -18,7 +18,7 @@
 #include "core/base/log.hpp"
 #include "core/model/model.hpp"
 #include "images/bundle.hpp"
-#include "installer/plan/plan.hpp"
+#include "core/plan/plan.hpp"
 #include "installer/ssh/transport.hpp"
 
 namespace cloudos::driver {

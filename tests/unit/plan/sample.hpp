@@ -4,7 +4,7 @@
 #include <format>
 #include <string>
 
-#include "installer/plan/plan.hpp"
+#include "core/plan/plan.hpp"
 
 namespace cloudos::sample {
 

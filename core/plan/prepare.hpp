@@ -1,6 +1,6 @@
 #pragma once
 
-#include "installer/plan/machines.hpp"
+#include "core/plan/machines.hpp"
 
 namespace cloudos::plan {
 

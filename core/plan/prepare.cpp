@@ -1,4 +1,4 @@
-#include "installer/plan/prepare.hpp"
+#include "core/plan/prepare.hpp"
 
 #include <data.hpp>
 
@@ -9,7 +9,7 @@
 
 #include "core/base/text.hpp"
 #include "core/model/paths.hpp"
-#include "installer/plan/fill.hpp"
+#include "core/plan/fill.hpp"
 
 namespace cloudos::plan {
 namespace {

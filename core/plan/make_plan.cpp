@@ -6,9 +6,9 @@
 
 #include "core/base/ip.hpp"
 #include "core/model/paths.hpp"
-#include "installer/plan/fill.hpp"
-#include "installer/plan/kubeadm.hpp"
-#include "installer/plan/prepare.hpp"
+#include "core/plan/fill.hpp"
+#include "core/plan/kubeadm.hpp"
+#include "core/plan/prepare.hpp"
 
 namespace cloudos::plan {
 namespace {

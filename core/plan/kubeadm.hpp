@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "installer/plan/machines.hpp"
+#include "core/plan/machines.hpp"
 
 namespace cloudos::plan {
 

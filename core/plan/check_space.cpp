@@ -5,7 +5,7 @@
 
 #include "core/base/text.hpp"
 #include "core/model/paths.hpp"
-#include "installer/plan/checks.hpp"
+#include "core/plan/checks.hpp"
 
 namespace cloudos::plan {
 namespace {

@@ -1,4 +1,4 @@
-#include "installer/plan/machines.hpp"
+#include "core/plan/machines.hpp"
 
 #include <algorithm>
 #include <array>

@@ -6,7 +6,7 @@
 #include <map>
 
 #include "core/base/text.hpp"
-#include "installer/plan/checks.hpp"
+#include "core/plan/checks.hpp"
 
 namespace cloudos::plan {
 namespace {

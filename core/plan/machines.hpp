@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "installer/plan/plan.hpp"
+#include "core/plan/plan.hpp"
 
 namespace cloudos::plan {
 

@@ -1,4 +1,4 @@
-#include "installer/plan/kubeadm.hpp"
+#include "core/plan/kubeadm.hpp"
 
 #include <algorithm>
 #include <format>

@@ -1,4 +1,4 @@
-#include "installer/plan/fill.hpp"
+#include "core/plan/fill.hpp"
 
 namespace cloudos::plan {
 

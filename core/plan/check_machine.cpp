@@ -4,7 +4,7 @@
 
 #include "core/base/dns.hpp"
 #include "core/base/text.hpp"
-#include "installer/plan/checks.hpp"
+#include "core/plan/checks.hpp"
 
 namespace cloudos::plan {
 namespace {

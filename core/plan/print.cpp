@@ -1,6 +1,6 @@
 #include <format>
 
-#include "installer/plan/plan.hpp"
+#include "core/plan/plan.hpp"
 
 namespace cloudos::plan {
 namespace {

@@ -1,4 +1,4 @@
-#include "installer/plan/checks.hpp"
+#include "core/plan/checks.hpp"
 
 namespace cloudos::plan {
 
