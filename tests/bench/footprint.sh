@@ -10,47 +10,10 @@
 # programs are what the node is for: they are shown, and not counted as ours. The agent's promise: at most 15 MiB of RSS and
 # 0.2 % of a core in all.
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-program=$here/build/cloudos/bin/cloudos
 minutes=${1:-10} pods=30 every=15
-work=$(mktemp -d)
-name=footprint
-cleanup() { "$program" sandbox down --name "$name" > /dev/null 2>&1 || true; rm -rf "$work"; }
-trap cleanup EXIT
 
-on() { local ip=$1; shift; ssh -i "$work/key" -o UserKnownHostsFile="$work/known_hosts" -o BatchMode=yes -o LogLevel=ERROR "root@$ip" "$@"; }
-address() { sed -n "s/.*\"address\":\"\([^\"]*\)\".*\"role\":\"$1\".*/\1/p" "$work/list.json"; }
-k() { on "$master" /var/lib/cloudos/current/bin/kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
-
-# --- the cluster, the pods ----------------------------------------------------------------------------------------------
-
-cluster_up() {
-  "$program" sandbox down --name "$name" > /dev/null 2>&1 || true
-  "$program" sandbox up --name "$name" --masters 1 --nodes 1 --key-out "$work/key" --known-hosts-out "$work/known_hosts" > /dev/null
-  "$program" sandbox list --name "$name" --json > "$work/list.json"
-  master=$(address master) node=$(address node)
-  "$program" install --masters "$master" --nodes "$node" --user root --key "$work/key" --known-hosts "$work/known_hosts" \
-    --bundle "$here/build/kubernetes-1.37.bundle" --bundle-key "$here/build/bundle.pub" --yes --quiet > /dev/null
-}
-
-pods_up() {
-  local hostname
-  hostname=$(on "$node" hostname)
-  k apply -f - > /dev/null << P
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: load}
-spec:
-  replicas: $pods
-  selector: {matchLabels: {app: load}}
-  template:
-    metadata: {labels: {app: load}}
-    spec:
-      nodeSelector: {kubernetes.io/hostname: $hostname}
-      containers: [{name: pause, image: "registry.k8s.io/pause:3.10.2", imagePullPolicy: Never}]
-P
-  k rollout status deployment/load --timeout=300s > /dev/null
-}
+# shellcheck source=tests/bench/cluster.sh
+. "$(dirname "${BASH_SOURCE[0]}")/cluster.sh"
 
 # --- the programs beside ours -------------------------------------------------------------------------------------------
 
@@ -171,8 +134,8 @@ if all(half in after for half in halves):
 P
 }
 
-cluster_up
-pods_up
+cluster_up 1 1
+pods_up "$pods"
 neighbours_up
 on "$node" 'for _ in $(seq 200); do (exec 3<> /dev/tcp/127.0.0.1/7443) || exit 1; done; sleep 1'
 count "$node" > "$work/before"
