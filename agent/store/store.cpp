@@ -124,6 +124,8 @@ Status receive_one(Stream& in, const Blob& blob, const fs::path& path) {
                 "blob " + blob.digest.hex() + " arrived as " + digest.hex() + ": the bytes are not those that were signed",
                 "run it again: only this blob is sent anew; if it happens again, verify the bundle with `cloudos bundle verify`");
   }
+  // Nothing in it is secret, and the half of the agent that passes it on to machines that join is no root.
+  if (::fchmod(fd.get(), 0644) != 0) return fail_errno("chmod " + part.string(), errno);
   if (::fsync(fd.get()) != 0) return fail_errno("fsync " + part.string(), errno);
   if (::rename(part.c_str(), path.c_str()) != 0) return fail_errno("rename " + part.string(), errno);
   return os::fsync_folder(path.parent_path());
