@@ -191,7 +191,7 @@ Status Store::receive(const ByteSource& in, const std::function<Status(const Dig
   Stream stream(in);
   CLOUDOS_ASSIGN(auto header, stream.line());
   CLOUDOS_ASSIGN(auto blobs, decode_blobs(header));
-  CLOUDOS_TRY(os::make_folders(folder_, 0700));
+  CLOUDOS_TRY(os::make_folders(folder_, 0755));
   for (const auto& blob : blobs) {
     CLOUDOS_TRY(receive_one(stream, blob, path(blob.digest)));
     CLOUDOS_TRY(stored(blob.digest));
