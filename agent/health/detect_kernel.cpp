@@ -33,17 +33,25 @@ class Kernel final : public Detector {
   }
 
  private:
+  // When it was said, as the sample's monotonic time. A log that is read from its beginning tells of things long over.
+  static std::int64_t said_at(const KernelLine& line, const Sample& sample) {
+    const auto at = line.since_boot_us / 1000;
+    return at > 0 && at < sample.monotonic_ms ? at : sample.monotonic_ms;
+  }
+
   void take(const KernelLine& line, const Sample& sample) {
     if (is_oops(line.text)) oops_ = sanitise(line.text).substr(0, 200);
+    const auto at = said_at(line, sample);
+    if (sample.monotonic_ms - at >= t_.quiet_ms) return;
     if (auto task = hung_task_of(line.text); !task.empty()) {
       hung_ = sanitise(task);
-      hung_at_ = sample.monotonic_ms;
+      hung_at_ = at;
     }
     if (auto kill = oom_kill_of(line.text)) {
       // Of a storm the first ones are enough.
       if (kills_.size() < 16) kills_.push_back(std::move(*kill));
       ++count_;
-      oom_at_ = sample.monotonic_ms;
+      oom_at_ = at;
     }
   }
 

@@ -46,7 +46,9 @@ void look_at_file_systems(const Senses& senses, Sample& sample) {
     const auto same = std::ranges::find_if(out, [&](const auto& fs) { return fs.path == mount.path || fs.device == mount.device; });
     if (same != out.end() && same->path != mount.path) continue;
     auto& system = same != out.end() ? *same : out.emplace_back();
-    system = {.path = mount.path, .device = mount.device, .type = mount.type, .read_only = mount.read_only};
+    // Of the file system, not of the mount: the kernel makes the whole of it read-only when its disk fails, and the agent sees
+    // most mounts read-only anyway (systemd.exec(5), ProtectSystem=).
+    system = {.path = mount.path, .device = mount.device, .type = mount.type, .read_only = mount.file_system_read_only};
   }
   for (auto& system : out) {
     if (!senses.space) continue;

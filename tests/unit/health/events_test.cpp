@@ -31,6 +31,24 @@ TEST_CASE("a kill for want of memory names the pod, and is over after ten quiet 
   CHECK_FALSE(machine.bad(type::oom));
 }
 
+TEST_CASE("a log that is read from its beginning does not tell of kills and hangs that are long over") {
+  Machine machine;
+  machine.looks(120);
+  const auto now_us = machine.sample.monotonic_ms * 1000;
+  machine.sample.kernel_lines.push_back({.since_boot_us = now_us - 3'600'000'000, .text = oom_line});
+  machine.sample.kernel_lines.push_back({.since_boot_us = now_us - 3'600'000'000, .text = "INFO: task dd:12 blocked for more than 120 seconds."});
+  const auto out = machine.look();
+  CHECK(out.events.empty());
+  CHECK_FALSE(machine.bad(type::oom));
+  CHECK_FALSE(machine.bad(type::hung));
+  // One of five minutes ago is over five minutes earlier than one of now.
+  machine.sample.kernel_lines.push_back({.since_boot_us = machine.sample.monotonic_ms * 1000 - 300'000'000, .text = oom_line});
+  machine.look();
+  CHECK(machine.bad(type::oom));
+  machine.looks(6);
+  CHECK_FALSE(machine.bad(type::oom));
+}
+
 TEST_CASE("a storm of kills is a few events, not thousands") {
   Machine machine;
   for (int i = 0; i < 5000; ++i) machine.says(oom_line);

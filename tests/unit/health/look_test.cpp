@@ -28,7 +28,7 @@ struct Tree {
 TEST_CASE("a sample is read from files below the roots") {
   const Tree tree;
   tree.write("proc/self/mountinfo",
-             "25 1 8:2 / / rw,relatime - ext4 /dev/sda2 rw\n"
+             "25 1 8:2 / / ro,relatime - ext4 /dev/sda2 rw\n"  // as the agent sees it: only its mount is read-only
              "26 25 8:3 / /data ro - xfs /dev/sdb1 ro\n"
              "27 25 0:5 / /mnt/nfs rw - nfs4 server:/x rw\n"
              "28 25 8:2 /var /bind rw - ext4 /dev/sda2 rw\n");
@@ -52,6 +52,7 @@ TEST_CASE("a sample is read from files below the roots") {
   REQUIRE(sample.file_systems);
   REQUIRE(sample.file_systems->size() == 2);
   CHECK(sample.file_systems->at(0).free == 4_GiB);
+  CHECK_FALSE(sample.file_systems->at(0).read_only);
   CHECK(sample.file_systems->at(1).read_only);
   CHECK(sample.pids->used == 712);
   CHECK(sample.pids->limit == 256000);
