@@ -26,7 +26,7 @@ struct MountLine {
   std::string path, type, device;
   bool read_only = false;              // the mount, or all of its file system
   bool file_system_read_only = false;  // all of it
-  std::string super_options;  // of cgroup v1 mounts: their controllers
+  std::string super_options;           // of cgroup v1 mounts: their controllers
 };
 [[nodiscard]] std::vector<MountLine> parse_mountinfo(std::string_view text);
 // The mount that `path` lies on: the last one with the longest path above it.

@@ -36,7 +36,8 @@ TEST_CASE("a log that is read from its beginning does not tell of kills and hang
   machine.looks(120);
   const auto now_us = machine.sample.monotonic_ms * 1000;
   machine.sample.kernel_lines.push_back({.since_boot_us = now_us - 3'600'000'000, .text = oom_line});
-  machine.sample.kernel_lines.push_back({.since_boot_us = now_us - 3'600'000'000, .text = "INFO: task dd:12 blocked for more than 120 seconds."});
+  machine.sample.kernel_lines.push_back(
+      {.since_boot_us = now_us - 3'600'000'000, .text = "INFO: task dd:12 blocked for more than 120 seconds."});
   const auto out = machine.look();
   CHECK(out.events.empty());
   CHECK_FALSE(machine.bad(type::oom));
