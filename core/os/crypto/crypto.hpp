@@ -75,6 +75,8 @@ struct KeyPair {
 [[nodiscard]] Result<std::string> spki_hash(std::string_view certificate_pem);
 // notAfter of a PEM certificate in seconds since the epoch.
 [[nodiscard]] Result<std::int64_t> expiry(std::string_view certificate_pem);
+// The common name that a certificate request asks for. `request`: PEM in base64, as the API has it. Errors: input.
+[[nodiscard]] Result<std::string> requested_name(std::string_view request);
 
 // --- zstd ---
 // Compresses or expands while streaming. `threads` 0: in the caller. Output of the same input, level and library version
