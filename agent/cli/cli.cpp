@@ -10,6 +10,7 @@
 #include "agent/cli/devices.hpp"
 #include "agent/cli/join.hpp"
 #include "agent/cli/sample.hpp"
+#include "agent/cli/token.hpp"
 #include "agent/facts/facts.hpp"
 #include "agent/labels/labels.hpp"
 #include "agent/steps/runs.hpp"
@@ -215,6 +216,7 @@ int run(std::vector<std::string> arguments) {
   add_work(app, status, options);
   add_devices(app, status);
   add_join(app, status);
+  add_token(app, status);
   try {
     std::ranges::reverse(arguments);  // CLI11 takes them from the back
     app.parse(std::move(arguments));

@@ -256,7 +256,10 @@ class Joining {
                         .address = address_,
                         .labels = file_.labels,
                         .bundle = std::move(index.content),
-                        .bundle_digest = wanted.bundle};
+                        .bundle_digest = wanted.bundle,
+                        .vouched = {.json = std::move(index.json),
+                                    .minisig = std::move(index.minisig),
+                                    .keys = {{index.signer.id_hex(), os::format(index.signer)}}}};
     joiner.seen.facts = std::move(facts);
     const auto plan = plan::join_plan(joiner);
     missing_ = missing_of(plan, joiner.bundle, here_);

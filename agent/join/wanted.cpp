@@ -1,13 +1,11 @@
 #include "agent/join/wanted.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <format>
-#include <optional>
-#include <sstream>
 
 #include "agent/join/clock.hpp"
 #include "core/base/text.hpp"
+#include "core/model/join_token.hpp"
 #include "core/os/crypto/crypto.hpp"
 
 namespace cloudos::join {
@@ -32,16 +30,13 @@ std::string text(const json& j, std::initializer_list<const char*> path) {
   return found != nullptr && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-// RFC 3339 in UTC, as Kubernetes writes times.
-std::optional<std::int64_t> seconds_of(const std::string& time) {
-  std::istringstream in{time};
-  std::chrono::sys_seconds at;
-  in >> std::chrono::parse("%FT%TZ", at);
-  if (in.fail()) return std::nullopt;
-  return at.time_since_epoch().count();
-}
-
 Error refused(std::string message) { return {.kind = ErrorKind::refused, .message = std::move(message), .hint = new_file}; }
+
+bool asks_for(const json& request, const std::string& node) {
+  const auto pem = os::unbase64(text(request, {"spec", "request"}));
+  const auto asked = pem ? os::parse_certificate_request(*pem) : fail(pem.error());
+  return asked && asked->common_names == std::vector{"system:node:" + node};
+}
 
 bool is_denied(const json& request, std::string& why) {
   const auto* conditions = find(request, {"status", "conditions"});
@@ -82,17 +77,12 @@ Error unknown_token(const std::string& token_id) {
 Status token_serves(const json& configmap, const std::string& token_id, std::int64_t now, bool tried_before) {
   const auto entry = text(configmap, {"data", token_id.c_str()});
   if (entry.empty()) return fail(unknown_token(token_id));
-  const auto token = json::parse(entry, nullptr, false);
-  if (!token.is_object())
-    return fail(ErrorKind::input, std::format("what the cluster says of the token {} cannot be read", token_id), new_file);
-  if (const auto until = seconds_of(text(token, {"expires"})); until && *until <= now)
-    return fail(refused(std::format("the token {} expired at {}", token_id, date_text(*until))));
-  const auto* uses = find(token, {"uses"});
-  const auto* admitted = find(token, {"admitted"});
-  const auto most = uses != nullptr && uses->is_number_unsigned() ? uses->get<std::uint64_t>() : 0;
-  const auto count = admitted != nullptr && admitted->is_array() ? admitted->size() : 0;
-  if (most == 0 || count < most || tried_before) return {};
-  return fail(refused(std::format("the token {} is used up: {} of {} machines have joined with it", token_id, count, most)));
+  const auto token = model::decode_join_token(token_id, entry);
+  if (!token) return fail(ErrorKind::input, "what the cluster says of the token cannot be read: " + token.error().message, new_file);
+  if (token->expires_s <= now) return fail(refused(std::format("the token {} expired at {}", token_id, date_text(token->expires_s))));
+  if (token->uses == 0 || token->used < token->uses || tried_before) return {};
+  return fail(refused(std::format("the token {} is used up: it was for {} {}, which joined", token_id, token->uses,
+                                  token->uses == 1 ? "machine" : "machines")));
 }
 
 std::vector<std::string> request_names(const json& requests) {
@@ -107,10 +97,9 @@ std::string denial(const json& requests, const std::string& token_id, const std:
   if (items == nullptr || !items->is_array()) return {};
   for (const auto& each : *items) {
     std::string why;
-    if (text(each, {"spec", "username"}) != "system:bootstrap:" + token_id || !is_denied(each, why)) continue;
+    if (text(each, {"spec", "username"}) != model::JoinToken::user_prefix + token_id || !is_denied(each, why)) continue;
     if (std::ranges::contains(before, text(each, {"metadata", "name"}))) continue;
-    const auto asked = os::requested_name(text(each, {"spec", "request"}));
-    if (asked && *asked == "system:node:" + node) return sanitise(why);
+    if (asks_for(each, node)) return sanitise(why);
   }
   return {};
 }

@@ -173,6 +173,8 @@ Status Incoming::finish() {
                 "blob " + blob_.digest.hex() + " arrived as " + digest.hex() + ": the bytes are not those that were signed",
                 "run it again: only this blob is sent anew; if it happens again, verify the bundle with `cloudos bundle verify`");
   }
+  // Nothing in it is secret, and the half of the agent that passes it on to machines that join is no root.
+  if (::fchmod(fd_.get(), 0644) != 0) return fail_errno("chmod " + part.string(), errno);
   if (::fsync(fd_.get()) != 0) return fail_errno("fsync " + part.string(), errno);
   if (::rename(part.c_str(), path_.c_str()) != 0) return fail_errno("rename " + part.string(), errno);
   return os::fsync_folder(path_.parent_path());

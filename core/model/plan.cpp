@@ -43,6 +43,10 @@ void fields(auto& a, is<Symlink> auto& v) {
   a("target", v.target);
   a("keep_existing", v.keep_existing);
 }
+void fields(auto& a, is<KeepOnly> auto& v) {
+  a("path", v.path);
+  a("names", v.names);
+}
 void fields(auto& a, is<Sysctl> auto& v) {
   a("key", v.key);
   a("value", v.value);

@@ -45,6 +45,13 @@ struct Symlink {
   bool keep_existing = false;
   bool operator==(const Symlink&) const = default;
 };
+// Of what stands directly in a folder of ours only these names stay.
+struct KeepOnly {
+  static constexpr auto kind = "keep-only";
+  std::string path;
+  std::vector<std::string> names;
+  bool operator==(const KeepOnly&) const = default;
+};
 // /proc/sys now and /etc/sysctl.d/90-cloudos-<key>.conf for the next boot.
 struct Sysctl {
   static constexpr auto kind = "sysctl";
@@ -158,9 +165,9 @@ struct WorkloadsReady {
   bool operator==(const WorkloadsReady&) const = default;
 };
 
-using Action =
-    std::variant<Folder, WriteFile, InstallFile, Symlink, Sysctl, KernelModule, SwapOff, Unit, LoadImages, KubeadmInit, KubeadmJoin,
-                 KubeadmControlPlane, OfferJoin, WithdrawJoin, ApplyManifest, NodeSettings, PodNetwork, NodeReady, WorkloadsReady>;
+using Action = std::variant<Folder, WriteFile, InstallFile, Symlink, KeepOnly, Sysctl, KernelModule, SwapOff, Unit, LoadImages, KubeadmInit,
+                            KubeadmJoin, KubeadmControlPlane, OfferJoin, WithdrawJoin, ApplyManifest, NodeSettings, PodNetwork, NodeReady,
+                            WorkloadsReady>;
 
 struct Step {
   StepId id;         // stable from run to run: "file:/etc/cloudos/containerd.toml"

@@ -54,7 +54,11 @@ void check_membership(const Joiner& joiner, const Member& member, Report& report
 
 Input input_of(const Joiner& joiner) {
   const MachineId id{joiner.address};
-  Input input{.config = joiner.config, .bundle = joiner.bundle, .bundle_digest = joiner.bundle_digest, .cluster_id = joiner.cluster_id};
+  Input input{.config = joiner.config,
+              .bundle = joiner.bundle,
+              .bundle_digest = joiner.bundle_digest,
+              .vouched = joiner.vouched,
+              .cluster_id = joiner.cluster_id};
   input.config.machines = {
       {.id = id, .host = joiner.address, .role = model::Role::node, .address = joiner.address, .labels = joiner.labels}};
   input.machines[id] = joiner.seen;

@@ -1,6 +1,6 @@
-// core/plan: facts and config in, plan out, for the installer and for a machine that joins by itself. Pure: no clock, no
-// randomness, no environment, no I/O; equal inputs give equal plans and findings. Here: preflight (what is wrong, on all machines
-// at once), the plan, and its printed form.
+// core/plan: facts and config in, plan out, for the installer and for a machine that joins by itself. Pure: no clock, no randomness, no
+// environment, no I/O; equal inputs give equal plans and findings. Here: preflight (what is wrong, on all machines at once), the plan, and
+// its printed form.
 #pragma once
 
 #include <map>
@@ -18,6 +18,13 @@ struct Seen {
   Milliseconds round_trip{0};
 };
 
+// What vouches for the bundle, so that a node can pass it on to machines that join by themselves: bundle.json, its signature, and
+// the public keys that it may be signed with, all as their files have them. Empty for a bundle that nobody vouches for.
+struct Vouched {
+  std::string json, minisig;
+  std::map<std::string, std::string> keys;  // key id as minisign prints it -> text of the .pub file
+};
+
 struct Input {
   model::ClusterConfig config;
   std::map<MachineId, Seen> machines;      // those that answered
@@ -25,6 +32,7 @@ struct Input {
   std::vector<model::Reach> reach;         // who reaches whom; may be empty
   model::BundleIndex bundle;
   Digest bundle_digest;
+  Vouched vouched;
   std::map<Digest, std::string> manifests;  // the bundle's manifest blobs, read
   std::map<MachineId, Bytes> missing;       // bytes of the bundle that each machine still has to receive
   std::string cluster_id;                   // of a cluster that exists, or the one to give to a new one
@@ -44,6 +52,7 @@ struct Joiner {
   Seen seen;
   model::BundleIndex bundle;
   Digest bundle_digest;
+  Vouched vouched;
   Bytes missing;  // of the bundle, still to be fetched
 };
 // preflight() and make_plan() of that one machine: the same checks and the same steps, less those that are done on a master.

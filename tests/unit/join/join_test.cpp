@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/model/event.hpp"
+#include "core/model/join_token.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/unit/join/world.hpp"
 
@@ -170,8 +171,10 @@ TEST_CASE("a token that is revoked, used up or over at the cluster is told as th
     CHECK_THAT(error.message, ContainsSubstring(words) && ContainsSubstring("abcdef"));
   };
   told(nlohmann::json::object(), "revoked");
-  told({{"abcdef", R"({"uses":1,"admitted":["node-csr-x"],"expires":"2999-01-01T00:00:00Z"})"}}, "used up");
-  told({{"abcdef", R"({"uses":1,"admitted":[],"expires":"2020-01-01T00:00:00Z"})"}}, "expired at 2020-01-01");
+  const auto now = join::now_s();
+  const auto entry = [](const model::JoinToken& token) { return nlohmann::json{{"abcdef", model::encode_join_token(token)}}; };
+  told(entry({.id = "abcdef", .uses = 1, .used = 1, .admitted = {"node-csr-x"}, .created_s = now, .expires_s = now + 3600}), "used up");
+  told(entry({.id = "abcdef", .uses = 1, .created_s = 1'500'000'000, .expires_s = 1'600'000'000}), "expired at 2020-09-13");
 }
 
 TEST_CASE("a join file that is not one is refused with what is wrong with it") {

@@ -18,6 +18,7 @@ Plan a_plan() {
       WriteFile{"/etc/x", 0600, "a\nb"},
       InstallFile{"/b/kubelet", 0755, digest('a'), "zstd", digest('b'), Bytes{5}},
       Symlink{"/a", "/b", true},
+      KeepOnly{"/var/lib/cloudos/bundles", {"a", "b"}},
       Sysctl{"net.ipv4.ip_forward", "1"},
       KernelModule{"overlay"},
       SwapOff{},
