@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <format>
 #include <memory>
 #include <random>
@@ -52,7 +53,7 @@ std::string one_line(const Error& error) {
 
 // Doubling, and another half of it by chance, so that many machines do not come back in step.
 Milliseconds pause_after(unsigned attempt) {
-  const auto pause = std::min(first_pause * (1LL << std::min(attempt, 10U)), longest_pause);
+  const auto pause = std::min(first_pause * (std::int64_t{1} << std::min(attempt, 10U)), longest_pause);
   std::uniform_int_distribution<std::int64_t> more(0, pause.count() / 2);
   std::random_device device;
   return pause + Milliseconds{more(device)};

@@ -1,6 +1,7 @@
 // Inside agent/join: blobs from several stores at once into the node's own store.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <map>

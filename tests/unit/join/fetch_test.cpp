@@ -3,6 +3,8 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 
+#include <latch>
+
 #include "tests/support/temporary_folder.hpp"
 #include "tests/unit/join/world.hpp"
 
@@ -60,7 +62,15 @@ std::map<std::string, std::string> served(const std::vector<std::string>& conten
 
 TEST_CASE("what is missing comes from several stores at once, and is what was signed") {
   const auto contents = blobs(24);
-  const Served one(served(contents)), two(served(contents));
+  // Neither answers before both are asked.
+  std::latch both{2};
+  const auto together = [&both] {
+    return [&both, asked = std::make_shared<bool>(false)](const http::Asked&) -> std::optional<http::Answer> {
+      if (!std::exchange(*asked, true)) both.arrive_and_wait();
+      return std::nullopt;
+    };
+  };
+  const Served one(served(contents), together()), two(served(contents), together());
   Machine machine;
   const auto fetched = machine.fetch({one.store(), two.store()}, contents);
   if (!fetched) FAIL(fetched.error().text());
