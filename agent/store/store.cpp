@@ -181,7 +181,7 @@ Status Incoming::finish() {
 }
 
 Result<Incoming> Store::begin(const Blob& blob) const {
-  CLOUDOS_TRY(os::make_folders(folder_, 0700));
+  CLOUDOS_TRY(os::make_folders(folder_, 0755));
   const auto file = path(blob.digest);
   CLOUDOS_ASSIGN(auto fd, open_part(part_of(file), blob));
   os::Sha256 sum;
