@@ -59,17 +59,17 @@ Milliseconds pause_after(unsigned attempt) {
   return pause + Milliseconds{more(device)};
 }
 
-int join_here(const join::Options& options, bool wait) {
+int join_here(const joining::Options& options, bool wait) {
   os::forbid_core_dumps();
   const auto services = steps::system_services();
   const auto commands = steps::system_commands();
   steps::Environment environment{.root = "/", .services = *services, .commands = *commands};
   Lines log;
-  const join::Voice voice{.log = log, .status = tell_systemd};
+  const joining::Voice voice{.log = log, .status = tell_systemd};
   for (unsigned attempt = 0;; ++attempt) {
-    const auto outcome = join::join(options, environment, voice);
+    const auto outcome = joining::join(options, environment, voice);
     if (outcome) {
-      if (*outcome == join::Outcome::joined) log.info("joined: this machine is a node of the cluster, and Ready");
+      if (*outcome == joining::Outcome::joined) log.info("joined: this machine is a node of the cluster, and Ready");
       tell_systemd("a node of the cluster");
       return 0;
     }
@@ -87,7 +87,7 @@ int join_here(const join::Options& options, bool wait) {
 }  // namespace
 
 void add_join(CLI::App& app, int& status) {
-  const auto options = std::make_shared<join::Options>();
+  const auto options = std::make_shared<joining::Options>();
   const auto wait = std::make_shared<bool>(false);
   auto* command = app.add_subcommand("join", "This machine becomes a node by itself, by its join file");
   command->add_option("--file", options->file, "The join file (`cloudos token create` makes one)")

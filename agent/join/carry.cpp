@@ -12,7 +12,7 @@
 #include "core/base/text.hpp"
 #include "core/os/crypto/crypto.hpp"
 
-namespace cloudos::join {
+namespace cloudos::joining {
 namespace {
 
 using Kind = model::Event::Kind;
@@ -144,4 +144,4 @@ Status carry_out(const Work& work, steps::Environment& environment, const Voice&
   return {};
 }
 
-}  // namespace cloudos::join
+}  // namespace cloudos::joining

@@ -9,7 +9,7 @@
 #include "core/base/secret.hpp"
 #include "core/model/plan.hpp"
 
-namespace cloudos::join {
+namespace cloudos::joining {
 
 struct Work {
   const model::Plan& plan;
@@ -25,4 +25,4 @@ struct Work {
 // Errors: refused (what `refused` said), `before`'s, cancelled, failed (a step; its message is of one line).
 [[nodiscard]] Status carry_out(const Work& work, steps::Environment& environment, const Voice& voice);
 
-}  // namespace cloudos::join
+}  // namespace cloudos::joining

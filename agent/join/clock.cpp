@@ -7,7 +7,7 @@
 
 #include "core/base/text.hpp"
 
-namespace cloudos::join {
+namespace cloudos::joining {
 namespace {
 
 constexpr std::int64_t tolerated_s = 180;
@@ -36,4 +36,4 @@ std::string clock_fault(std::int64_t ahead_s) {
   return std::format("this machine's clock is {} {} the cluster's", human(Milliseconds{off * 1000}), ahead_s > 0 ? "ahead of" : "behind");
 }
 
-}  // namespace cloudos::join
+}  // namespace cloudos::joining

@@ -7,7 +7,7 @@
 
 #include "core/base/result.hpp"
 
-namespace cloudos::join {
+namespace cloudos::joining {
 
 // "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, section 5.6.7, IMF-fixdate) in seconds since the epoch. Errors: input.
 [[nodiscard]] Result<std::int64_t> http_date(std::string_view text);
@@ -19,4 +19,4 @@ namespace cloudos::join {
 // them back by five minutes (kube-controller-manager), so a clock that is behind by less than that can use them at once.
 [[nodiscard]] std::string clock_fault(std::int64_t ahead_s);
 
-}  // namespace cloudos::join
+}  // namespace cloudos::joining

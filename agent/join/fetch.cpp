@@ -7,7 +7,7 @@
 #include "agent/join/stores.hpp"
 #include "core/base/text.hpp"
 
-namespace cloudos::join {
+namespace cloudos::joining {
 namespace {
 
 constexpr std::size_t most_workers = 4;
@@ -177,4 +177,4 @@ void Fetcher::tell(std::uint64_t bytes) {
   voice_.status(std::format("fetching: {} of {}", human(Bytes{std::min(done_, total_)}), human(Bytes{total_})));
 }
 
-}  // namespace cloudos::join
+}  // namespace cloudos::joining

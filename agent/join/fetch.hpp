@@ -17,7 +17,7 @@
 #include "agent/store/store.hpp"
 #include "core/join_file/join_file.hpp"
 
-namespace cloudos::join {
+namespace cloudos::joining {
 
 // Begins when it is made and ends when it goes. The blobs are fetched in their order, each from one of the stores; a store that
 // fails is asked again a few times and then left, one that gives wrong bytes is left at once, and both are named.
@@ -80,4 +80,4 @@ class Fetcher {
   std::vector<std::jthread> threads_;  // last: they use all of the above
 };
 
-}  // namespace cloudos::join
+}  // namespace cloudos::joining

@@ -26,7 +26,7 @@
 #include "core/os/file/file.hpp"
 #include "core/plan/plan.hpp"
 
-namespace cloudos::join {
+namespace cloudos::joining {
 namespace {
 
 namespace fs = std::filesystem;
@@ -353,4 +353,4 @@ Result<Outcome> join(const Options& options, steps::Environment& environment, co
   return Joining(options, environment, voice).run();
 }
 
-}  // namespace cloudos::join
+}  // namespace cloudos::joining

@@ -14,7 +14,7 @@
 #include "core/base/result.hpp"
 #include "core/model/paths.hpp"
 
-namespace cloudos::join {
+namespace cloudos::joining {
 
 struct Options {
   std::filesystem::path file = paths::join_file;
@@ -38,4 +38,4 @@ enum class Outcome {
 // input are not: they say what must change first. Before the first step nothing on the machine is changed.
 [[nodiscard]] Result<Outcome> join(const Options& options, steps::Environment& environment, const Voice& voice);
 
-}  // namespace cloudos::join
+}  // namespace cloudos::joining

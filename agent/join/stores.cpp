@@ -10,7 +10,7 @@
 #include "core/base/text.hpp"
 #include "core/os/crypto/crypto.hpp"
 
-namespace cloudos::join {
+namespace cloudos::joining {
 namespace {
 
 using nlohmann::json;
@@ -164,4 +164,4 @@ Result<Index> Stores::index(const Digest& bundle) {
   });
 }
 
-}  // namespace cloudos::join
+}  // namespace cloudos::joining

@@ -13,7 +13,7 @@
 #include "core/model/bundle_index.hpp"
 #include "core/os/crypto/crypto.hpp"
 
-namespace cloudos::join {
+namespace cloudos::joining {
 
 // GET /v1/cluster.
 struct Hello {
@@ -63,4 +63,4 @@ class Stores {
 // Several stores' errors as one: what all of them say is said once.
 [[nodiscard]] Error together(const std::vector<std::pair<std::string, Error>>& errors, const std::string& token_id);
 
-}  // namespace cloudos::join
+}  // namespace cloudos::joining

@@ -8,7 +8,7 @@
 #include "core/model/join_token.hpp"
 #include "core/os/crypto/crypto.hpp"
 
-namespace cloudos::join {
+namespace cloudos::joining {
 namespace {
 
 using nlohmann::json;
@@ -104,4 +104,4 @@ std::string denial(const json& requests, const std::string& token_id, const std:
   return {};
 }
 
-}  // namespace cloudos::join
+}  // namespace cloudos::joining

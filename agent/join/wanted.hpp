@@ -9,7 +9,7 @@
 #include "core/base/units.hpp"
 #include "core/model/config.hpp"
 
-namespace cloudos::join {
+namespace cloudos::joining {
 
 struct Wanted {
   model::ClusterConfig config;
@@ -31,4 +31,4 @@ struct Wanted {
                                  const std::vector<std::string>& before);
 [[nodiscard]] std::vector<std::string> request_names(const nlohmann::json& requests);
 
-}  // namespace cloudos::join
+}  // namespace cloudos::joining

@@ -23,15 +23,15 @@ void shown(const std::string& text) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  if (const auto hello = join::parse_hello(text)) {
+  if (const auto hello = joining::parse_hello(text)) {
     if (hello->bundle.empty() || hello->cluster_id.empty()) std::abort();
   }
-  static_cast<void>(join::http_date(text));
+  static_cast<void>(joining::http_date(text));
   const auto json = nlohmann::json::parse(text, nullptr, false);
   if (json.is_discarded()) return 0;
-  if (const auto wanted = join::wanted_of(json); !wanted) shown(wanted.error().message);
-  if (const auto serves = join::token_serves(json, "abcdef", 1'700'000'000, false); !serves) shown(serves.error().message);
-  static_cast<void>(join::denial(json, "abcdef", "node-9", join::request_names(json)));
-  static_cast<void>(join::denial(json, "abcdef", "node-9", {}));
+  if (const auto wanted = joining::wanted_of(json); !wanted) shown(wanted.error().message);
+  if (const auto serves = joining::token_serves(json, "abcdef", 1'700'000'000, false); !serves) shown(serves.error().message);
+  static_cast<void>(joining::denial(json, "abcdef", "node-9", joining::request_names(json)));
+  static_cast<void>(joining::denial(json, "abcdef", "node-9", {}));
   return 0;
 }

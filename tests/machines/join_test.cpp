@@ -68,8 +68,8 @@ struct Pool {
   void equip(const Machine& machine, const std::string& join_toml) const {
     const auto name = folder + "-" + machine.name;
     std::ofstream(name + ".toml") << join_toml;
-    const auto made = machines::cloudos(
-        {"join-media", "-o", name, "--join-file", name + ".toml", "--bundle", bundle(), "--bundle-key", bundle_key()});
+    const auto made =
+        machines::cloudos({"join-media", "-o", name, "--join-file", name + ".toml", "--bundle", bundle(), "--bundle-key", bundle_key()});
     INFO(made.out << made.err);
     REQUIRE(made.code == 0);
     const auto packed = os::must({"tar", "-C", name, "-cf", "-", "--owner=0", "--group=0", "."});
@@ -92,9 +92,8 @@ struct Pool {
   }
   [[nodiscard]] bool ready(const Machine& machine) const {
     const auto node = node_of(machine);
-    return !node.is_null() && std::ranges::any_of(node.at("status").at("conditions"), [](const Json& c) {
-      return c.at("type") == "Ready" && c.at("status") == "True";
-    });
+    return !node.is_null() && std::ranges::any_of(node.at("status").at("conditions"),
+                                                  [](const Json& c) { return c.at("type") == "Ready" && c.at("status") == "True"; });
   }
   [[nodiscard]] std::string journal(const Machine& machine) const {
     return sandbox.on(machine, {"journalctl", "-u", "cloudos-join", "-o", "cat", "--no-pager"}).out;
@@ -185,8 +184,7 @@ TEST_CASE("a machine that is a node already says so, and its new join file goes"
   CHECK(p.ready(machine));
 }
 
-TEST_CASE("a token that is used up, another CA, an expired file and a revoked token each refuse a machine with one clear line",
-          "[join]") {
+TEST_CASE("a token that is used up, another CA, an expired file and a revoked token each refuse a machine with one clear line", "[join]") {
   auto& p = pool();
   const auto& machine = p.sandbox.named("node-3");
   p.equip(machine, first_file());

@@ -56,15 +56,16 @@ files = [{ path = "agent/agent.tar.gz", from = "file:agent.tar.gz", mode = 0o644
   }
   void put(const std::string& name, const std::string& content) const { REQUIRE(os::write_atomic(folder / name, content, 0600)); }
   [[nodiscard]] std::string join_file(std::int64_t expires_s) const {
-    const join_file::JoinFile file{.cluster = "lab",
-                                   .cluster_id = "0123456789abcdef",
-                                   .masters = {"10.0.0.1:6443"},
-                                   .ca = "sha256:" + std::string(64, 'a'),
-                                   .token_id = "abcdef",
-                                   .token = Secret("abcdef.0123456789abcdef"),
-                                   .expires_s = expires_s,
-                                   .stores = {{"10.0.0.2:9634", "sha256:" + std::string(64, 'b')}},
-                                   .bundle_keys = {content_of(folder / "bundle.pub").substr(content_of(folder / "bundle.pub").find('\n') + 1, 56)}};
+    const join_file::JoinFile file{
+        .cluster = "lab",
+        .cluster_id = "0123456789abcdef",
+        .masters = {"10.0.0.1:6443"},
+        .ca = "sha256:" + std::string(64, 'a'),
+        .token_id = "abcdef",
+        .token = Secret("abcdef.0123456789abcdef"),
+        .expires_s = expires_s,
+        .stores = {{"10.0.0.2:9634", "sha256:" + std::string(64, 'b')}},
+        .bundle_keys = {content_of(folder / "bundle.pub").substr(content_of(folder / "bundle.pub").find('\n') + 1, 56)}};
     put("join.toml", std::string(join_file::write(file).reveal()));
     return content_of(folder / "join.toml");
   }

@@ -27,7 +27,7 @@ struct Machine {
   TemporaryFolder folder;
   store::Store here{fs::path(folder.path()) / "cas"};
   CollectedLog log;
-  join::Voice voice{.log = log};
+  joining::Voice voice{.log = log};
 
   Status fetch(std::vector<join_file::Store> stores, const std::vector<std::string>& contents) {
     std::vector<store::Blob> wanted;
@@ -36,12 +36,12 @@ struct Machine {
       wanted.push_back(blob_of(content));
       digests.push_back(wanted.back().digest);
     }
-    join::Fetcher fetcher({.stores = std::move(stores),
-                           .token_id = "abcdef",
-                           .token = Secret(token),
-                           .missing = here.missing(wanted),
-                           .pause = Milliseconds{1}},
-                          here, voice);
+    joining::Fetcher fetcher({.stores = std::move(stores),
+                              .token_id = "abcdef",
+                              .token = Secret(token),
+                              .missing = here.missing(wanted),
+                              .pause = Milliseconds{1}},
+                             here, voice);
     return fetcher.await(digests, {});
   }
 };

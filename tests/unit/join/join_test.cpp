@@ -51,11 +51,11 @@ struct Machine {
   NoCommands commands;
   steps::Environment env{.root = root, .services = services, .commands = commands};
   CollectedLog log;
-  join::Options options{.network = Milliseconds{200}, .clock = Milliseconds{1}, .pause = Milliseconds{1}};
+  joining::Options options{.network = Milliseconds{200}, .clock = Milliseconds{1}, .pause = Milliseconds{1}};
 
   explicit Machine(const join_file::JoinFile& file) { put("/etc/cloudos/join.toml", std::string(join_file::write(file).reveal())); }
   void put(const std::string& path, const std::string& content) { REQUIRE(os::write_atomic(env.at(path), content, 0600)); }
-  Result<join::Outcome> join() { return join::join(options, env, {.log = log}); }
+  Result<joining::Outcome> join() { return joining::join(options, env, {.log = log}); }
   [[nodiscard]] std::set<std::string> files() const {
     std::set<std::string> out;
     for (const auto& each : fs::recursive_directory_iterator(root)) out.insert(each.path().lexically_relative(root).string());
@@ -129,7 +129,7 @@ TEST_CASE("a machine that is a node of this cluster already says so and the file
   machine.make_member(cluster_id);
   const auto outcome = machine.join();
   if (!outcome) FAIL(outcome.error().text());
-  CHECK(*outcome == join::Outcome::member);
+  CHECK(*outcome == joining::Outcome::member);
   CHECK_FALSE(fs::exists(machine.env.at("/etc/cloudos/join.toml")));
   CHECK_THAT(machine.log.text(), ContainsSubstring("already"));
 }
@@ -171,7 +171,7 @@ TEST_CASE("a token that is revoked, used up or over at the cluster is told as th
     CHECK_THAT(error.message, ContainsSubstring(words) && ContainsSubstring("abcdef"));
   };
   told(nlohmann::json::object(), "revoked");
-  const auto now = join::now_s();
+  const auto now = joining::now_s();
   const auto entry = [](const model::JoinToken& token) { return nlohmann::json{{"abcdef", model::encode_join_token(token)}}; };
   told(entry({.id = "abcdef", .uses = 1, .used = 1, .admitted = {"node-csr-x"}, .created_s = now, .expires_s = now + 3600}), "used up");
   told(entry({.id = "abcdef", .uses = 1, .created_s = 1'500'000'000, .expires_s = 1'600'000'000}), "expired at 2020-09-13");

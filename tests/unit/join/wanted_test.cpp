@@ -41,7 +41,7 @@ TEST_CASE("what the cluster says of itself is read, and a ConfigMap that lacks s
                        {"bundle", std::string(64, 'a')},
                        {"version", "1.37.2"},
                        {"config.json", model::encode_config({.pod_cidr = "10.1.0.0/16"})}}}};
-  const auto wanted = join::wanted_of(good);
+  const auto wanted = joining::wanted_of(good);
   REQUIRE(wanted);
   CHECK(wanted->cluster_id == "0123");
   CHECK(wanted->bundle.hex() == std::string(64, 'a'));
@@ -49,18 +49,18 @@ TEST_CASE("what the cluster says of itself is read, and a ConfigMap that lacks s
   for (const auto* key : {"cluster_id", "bundle", "config.json"}) {
     auto bad = good;
     bad["data"].erase(key);
-    const auto read = join::wanted_of(bad);
+    const auto read = joining::wanted_of(bad);
     REQUIRE_FALSE(read);
     CHECK(read.error().kind == ErrorKind::input);
     CHECK_THAT(read.error().text(),
                ContainsSubstring(key == std::string("bundle") ? "bundle" : key) && ContainsSubstring("cloudos install"));
   }
-  for (const json& odd : {json(), json::array({1}), json("x"), json{{"data", 1}}}) CHECK_FALSE(join::wanted_of(odd));
+  for (const json& odd : {json(), json::array({1}), json("x"), json{{"data", 1}}}) CHECK_FALSE(joining::wanted_of(odd));
 }
 
 TEST_CASE("a token that is unknown, over or used up does not serve, and the reason is said with what to do") {
   const auto why = [](const json& map, bool before = false) {
-    const auto serves = join::token_serves(map, "abcdef", now, before);
+    const auto serves = joining::token_serves(map, "abcdef", now, before);
     if (serves) return std::string();
     CHECK(serves.error().kind == ErrorKind::refused);
     CHECK_THAT(serves.error().hint, ContainsSubstring("cloudos token create"));
@@ -79,13 +79,13 @@ TEST_CASE("a token that is unknown, over or used up does not serve, and the reas
 }
 
 TEST_CASE("only the denial of what this machine asked for, with this token and in this run, is taken for its own") {
-  CHECK(join::denial(requests("system:bootstrap:abcdef", denied), "abcdef", "node-9", {}) == "the token abcdef is used up");
-  CHECK(join::denial(requests("system:bootstrap:abcdef", denied), "abcdef", "node-9", {"node-csr-1"}).empty());
-  CHECK(join::denial(requests("system:bootstrap:abcdef", denied), "abcdef", "node-90", {}).empty());
-  CHECK(join::denial(requests("system:bootstrap:fedcba", denied), "abcdef", "node-9", {}).empty());
-  CHECK(join::denial(requests("system:bootstrap:abcdef", {{{"type", "Approved"}}}), "abcdef", "node-9", {}).empty());
-  CHECK(join::denial(requests("system:bootstrap:abcdef", {{{"type", "Denied"}, {"message", "\x1b[31m"}}}), "abcdef", "node-9", {}) ==
+  CHECK(joining::denial(requests("system:bootstrap:abcdef", denied), "abcdef", "node-9", {}) == "the token abcdef is used up");
+  CHECK(joining::denial(requests("system:bootstrap:abcdef", denied), "abcdef", "node-9", {"node-csr-1"}).empty());
+  CHECK(joining::denial(requests("system:bootstrap:abcdef", denied), "abcdef", "node-90", {}).empty());
+  CHECK(joining::denial(requests("system:bootstrap:fedcba", denied), "abcdef", "node-9", {}).empty());
+  CHECK(joining::denial(requests("system:bootstrap:abcdef", {{{"type", "Approved"}}}), "abcdef", "node-9", {}).empty());
+  CHECK(joining::denial(requests("system:bootstrap:abcdef", {{{"type", "Denied"}, {"message", "\x1b[31m"}}}), "abcdef", "node-9", {}) ==
         sanitise("\x1b[31m"));
-  CHECK(join::request_names(requests("x", json::array())) == std::vector<std::string>{"node-csr-1"});
-  CHECK(join::denial(json(1), "abcdef", "node-9", {}).empty());
+  CHECK(joining::request_names(requests("x", json::array())) == std::vector<std::string>{"node-csr-1"});
+  CHECK(joining::denial(json(1), "abcdef", "node-9", {}).empty());
 }

@@ -104,7 +104,7 @@ inline join_file::JoinFile join_file_for(const http::Identity& ca, std::vector<j
           .ca = spki(ca),
           .token_id = "abcdef",
           .token = Secret(token),
-          .expires_s = join::now_s() + 3600,
+          .expires_s = joining::now_s() + 3600,
           .labels = {},
           .stores = std::move(stores),
           .bundle_keys = {}};

@@ -62,8 +62,8 @@ struct Node {
   [[nodiscard]] fs::path at(std::string_view path) const { return folder.path() / fs::path(path).relative_path(); }
   void put(std::string_view path, std::string_view text) const { REQUIRE(os::write_atomic(at(path), text, 0644)); }
 
-  http::Answer get(const std::string& path, const std::string& token = good, const std::string& range = "", const std::string& peer = "10.0.0.9",
-                   const std::string& method = "GET") {
+  http::Answer get(const std::string& path, const std::string& token = good, const std::string& range = "",
+                   const std::string& peer = "10.0.0.9", const std::string& method = "GET") {
     http::Asked asked_for{.method = method, .path = path, .query = "", .headers = {}, .body = "", .peer = peer};
     if (!token.empty()) asked_for.headers["authorization"] = "Bearer " + token;
     if (!range.empty()) asked_for.headers["range"] = range;
@@ -115,7 +115,8 @@ TEST_CASE("ranges are read as RFC 9110 has them") {
   CHECK(range("bytes=-1000") == Range{0, 100});
   CHECK(range("bytes=0-18446744073709551615") == std::optional<Range>{});
   CHECK(range("bytes=0-9223372036854775807") == Range{0, 100});
-  for (const auto* ignored : {"", "bytes", "bytes=", "bytes=-", "bytes=5", "bytes=5-4", "bytes=a-b", "bytes=1-2,4-5", "bytes=+1-2", "items=0-1"}) {
+  for (const auto* ignored :
+       {"", "bytes", "bytes=", "bytes=-", "bytes=5", "bytes=5-4", "bytes=a-b", "bytes=1-2,4-5", "bytes=+1-2", "items=0-1"}) {
     CAPTURE(ignored);
     CHECK(range(ignored) == std::optional<Range>{});
   }
@@ -192,8 +193,8 @@ TEST_CASE("no path leads out of the store, and nothing is written") {
   const auto hex = node.blob.hex();
   node.put(std::string(paths::store) + "/" + os::sha256("half").hex() + ".part", "half of it");
   fs::create_symlink(node.at("/etc/shadow"), node.at(std::string(paths::store)) / os::sha256("link").hex());
-  for (const auto& path : {"/v1/blobs/../../../../../etc/shadow", "/v1/blobs//etc/shadow", "/v1/blobs/", "/v1/blobs/..", "/v1/../etc/shadow",
-                           "/etc/shadow", "/v1/bundle.json/../../x", "/v1/blobs/sha256:"}) {
+  for (const auto& path : {"/v1/blobs/../../../../../etc/shadow", "/v1/blobs//etc/shadow", "/v1/blobs/", "/v1/blobs/..",
+                           "/v1/../etc/shadow", "/etc/shadow", "/v1/bundle.json/../../x", "/v1/blobs/sha256:"}) {
     CAPTURE(path);
     const auto answer = node.get(path);
     CHECK(answer.status == 404);
