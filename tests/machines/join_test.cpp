@@ -206,7 +206,7 @@ TEST_CASE("a token that is used up, another CA, an expired file and a revoked to
   CHECK(expired.contains("expired at 2023-11-14 22:13:20 UTC"));
   CHECK(expired.contains("cloudos token create"));
 
-  p.token({"revoke", parsed->token_id});
+  static_cast<void>(p.token({"revoke", parsed->token_id}));
   p.give(machine, std::string(join_file::write(*parsed).reveal()));
   CHECK(eventually(180, [&] {
     // A store remembers for a while that it took a token.

@@ -5,6 +5,7 @@
 
 #include <set>
 
+#include "core/model/config.hpp"
 #include "core/model/event.hpp"
 #include "core/model/join_token.hpp"
 #include "tests/support/temporary_folder.hpp"
