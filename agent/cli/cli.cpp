@@ -10,6 +10,7 @@
 #include "agent/cli/devices.hpp"
 #include "agent/cli/join.hpp"
 #include "agent/cli/sample.hpp"
+#include "agent/cli/settings.hpp"
 #include "agent/cli/token.hpp"
 #include "agent/facts/facts.hpp"
 #include "agent/labels/labels.hpp"
@@ -212,6 +213,7 @@ int run(std::vector<std::string> arguments) {
   });
   add_facts(app, status, options);
   add_sample(app, status);
+  add_settings(app, status);
   add_store(app, status);
   add_work(app, status, options);
   add_devices(app, status);
