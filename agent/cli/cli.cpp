@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/cli/devices.hpp"
+#include "agent/cli/run.hpp"
 #include "agent/cli/sample.hpp"
 #include "agent/facts/facts.hpp"
 #include "agent/labels/labels.hpp"
@@ -213,6 +214,7 @@ int run(std::vector<std::string> arguments) {
   add_store(app, status);
   add_work(app, status, options);
   add_devices(app, status);
+  add_run(app, status);
   try {
     std::ranges::reverse(arguments);  // CLI11 takes them from the back
     app.parse(std::move(arguments));
