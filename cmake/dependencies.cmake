@@ -13,6 +13,7 @@ pkg_check_modules(SSH2 REQUIRED IMPORTED_TARGET libssh2)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(SYSTEMD REQUIRED IMPORTED_TARGET libsystemd)
 pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2)
+pkg_check_modules(EVENT REQUIRED IMPORTED_TARGET libevent_openssl)
 
 # Linked statically where the distribution ships an archive: libarchive.so would bring libxml2 and ICU (40 MB) for formats
 # that are never read, and a program with few libraries is small to carry and quick to start.
@@ -40,8 +41,16 @@ cloudos_static(cloudos_crypto_static libcrypto cloudos_zstd_static libz)
 add_library(cloudos_crypto_library INTERFACE)
 target_link_libraries(cloudos_crypto_library INTERFACE
   $<IF:$<BOOL:$<TARGET_PROPERTY:CLOUDOS_STATIC_CRYPTO>>,cloudos_crypto_static,OpenSSL::Crypto>)
+# TLS goes with its libcrypto: both within the program, or both shared.
+add_library(cloudos_ssl_static INTERFACE)
+cloudos_static(cloudos_ssl_static libssl cloudos_crypto_static)
+add_library(cloudos_ssl_library INTERFACE)
+target_link_libraries(cloudos_ssl_library INTERFACE
+  $<IF:$<BOOL:$<TARGET_PROPERTY:CLOUDOS_STATIC_CRYPTO>>,cloudos_ssl_static,OpenSSL::SSL>)
 cloudos_static(PkgConfig::ARCHIVE libarchive liblzma libbz2 liblz4 libnettle libacl cloudos_zstd_library libz)
 # Its tar writer shares an object with the table of all formats; what that refers to (libxml2, for xar) is dropped unread.
 target_link_options(PkgConfig::ARCHIVE INTERFACE -Wl,--gc-sections)
 cloudos_static(PkgConfig::SYSTEMD libsystemd libcap)
 cloudos_static(PkgConfig::NGHTTP2 libnghttp2)
+# evhttp is in libevent_extra, bufferevents over TLS in libevent_openssl.
+cloudos_static(PkgConfig::EVENT libevent_openssl libevent_extra libevent_core cloudos_ssl_library cloudos_crypto_library)

@@ -29,7 +29,7 @@ constexpr std::size_t longest_message = 256U << 10;
 struct Report {
   std::string agent_version;
   std::map<std::string, std::string> labels;
-  std::set<std::string> unknown;                 // groups of labels that could not be looked at (labels::Found)
+  std::set<std::string> unknown;                   // groups of labels that could not be looked at (labels::Found)
   std::map<std::string, std::string> annotations;  // "cloudos.io/…" of the node, as they should be
   std::vector<health::Condition> conditions;
   std::vector<health::Problem> problems;
@@ -53,20 +53,20 @@ struct Figures {
     bool healthy = true;
   };
   std::vector<GpuErrors> gpu_errors;
-  std::map<std::string, double> sync_p99_seconds;            // folder -> of the last measurement
-  std::map<std::string, std::int64_t> certificates;          // path -> seconds since the epoch when it expires
-  std::map<std::string, std::uint64_t> restarts;             // service -> times that the agent restarted it
+  std::map<std::string, double> sync_p99_seconds;                       // folder -> of the last measurement
+  std::map<std::string, std::int64_t> certificates;                     // path -> seconds since the epoch when it expires
+  std::map<std::string, std::uint64_t> restarts;                        // service -> times that the agent restarted it
   std::map<std::string, std::map<std::string, std::uint64_t>> devices;  // resource -> "healthy" | "unhealthy" -> count
 };
 
 // With what the network half speaks to the API server and serves. Sent when asked for, and when a file of it has changed.
 struct Credential {
-  std::string node;            // the name that it joined with
-  std::string role;            // "master" | "node"
-  std::string address;         // the node's, to listen on
-  std::string server;          // of the API: the node's own balancer
-  std::string ca;              // PEM
-  std::string certificate;     // kubelet's client certificate, PEM; with its key in `key`
+  std::string node;         // the name that it joined with
+  std::string role;         // "master" | "node"
+  std::string address;      // the node's, to listen on
+  std::string server;       // of the API: the node's own balancer
+  std::string ca;           // PEM
+  std::string certificate;  // kubelet's client certificate, PEM; with its key in `key`
   Secret key;
   std::string serving_certificate;  // kubelet's serving certificate, PEM
   Secret serving_key;

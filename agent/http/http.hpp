@@ -96,8 +96,8 @@ class Server {
  public:
   using Handler = std::function<Answer(const Asked&)>;
   struct Options {
-    std::string address;  // "10.0.0.4", "127.0.0.1"
-    std::uint16_t port = 0;  // 0: any, see Server::port()
+    std::string address;                    // "10.0.0.4", "127.0.0.1"
+    std::uint16_t port = 0;                 // 0: any, see Server::port()
     std::optional<Identity> identity = {};  // without one: plain HTTP, for loopback only (anything else is refused: input)
     std::size_t connections = 64;           // more wait in the backlog
     Milliseconds idle{60'000};              // a connection on which nothing happens for so long is closed

@@ -15,8 +15,8 @@ namespace cloudos::settings {
 struct Settings {
   struct Metrics {
     bool enabled = true;
-    std::uint16_t port = 9633;     // on the node's address, TLS, callers authorised by the API server
-    std::uint16_t loopback = 0;    // plain HTTP on 127.0.0.1, for anyone on the machine; 0: off
+    std::uint16_t port = 9633;   // on the node's address, TLS, callers authorised by the API server
+    std::uint16_t loopback = 0;  // plain HTTP on 127.0.0.1, for anyone on the machine; 0: off
     bool operator==(const Metrics&) const = default;
   } metrics;
   struct Supply {

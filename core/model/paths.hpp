@@ -24,12 +24,12 @@ inline constexpr auto machine_lock = "/run/cloudos/lock";
 inline constexpr auto discovery = "/run/cloudos/discovery.conf";  // while kubeadm joins; no secret
 
 inline constexpr auto agent_config = "/etc/cloudos/agent.toml";
-inline constexpr auto agent_socket = "/run/cloudos/agent.sock";       // of the agent's root half, for its network half
-inline constexpr auto agent_identity = "/var/lib/cloudos/identity";   // identity/{cert,key}.pem: what join files pin
-inline constexpr auto join_file = "/etc/cloudos/join.toml";           // with it a machine joins when it starts
-inline constexpr auto trust = "/etc/cloudos/trust";                   // trust/*.pub: who may sign bundles
-inline constexpr auto bundles = "/var/lib/cloudos/bundles";           // bundles/<digest>/bundle.json{,.minisig}
-inline constexpr auto membership = "/etc/cloudos/cluster.json";       // what this machine belongs to
+inline constexpr auto agent_socket = "/run/cloudos/agent.sock";      // of the agent's root half, for its network half
+inline constexpr auto agent_identity = "/var/lib/cloudos/identity";  // identity/{cert,key}.pem: what join files pin
+inline constexpr auto join_file = "/etc/cloudos/join.toml";          // with it a machine joins when it starts
+inline constexpr auto trust = "/etc/cloudos/trust";                  // trust/*.pub: who may sign bundles
+inline constexpr auto bundles = "/var/lib/cloudos/bundles";          // bundles/<digest>/bundle.json{,.minisig}
+inline constexpr auto membership = "/etc/cloudos/cluster.json";      // what this machine belongs to
 
 inline constexpr auto containerd_root = "/var/lib/cloudos/containerd";
 inline constexpr auto containerd_state = "/run/cloudos/containerd";

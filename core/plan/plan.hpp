@@ -1,5 +1,6 @@
-// core/plan: facts and config in, plan out, for the installer and for a machine that joins by itself. Pure: no clock, no randomness, no environment, no I/O; equal inputs give
-// equal plans and findings. Here: preflight (what is wrong, on all machines at once), the plan, and its printed form.
+// core/plan: facts and config in, plan out, for the installer and for a machine that joins by itself. Pure: no clock, no randomness, no
+// environment, no I/O; equal inputs give equal plans and findings. Here: preflight (what is wrong, on all machines at once), the plan, and
+// its printed form.
 #pragma once
 
 #include <map>

@@ -17,8 +17,8 @@
 
 #include "core/base/log.hpp"
 #include "core/model/model.hpp"
-#include "images/bundle.hpp"
 #include "core/plan/plan.hpp"
+#include "images/bundle.hpp"
 #include "installer/ssh/transport.hpp"
 
 namespace cloudos::driver {
