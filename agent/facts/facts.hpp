@@ -22,9 +22,8 @@ struct Roots {
   std::filesystem::path procfs = "/proc";
   std::filesystem::path sysfs = "/sys";
   std::filesystem::path devfs = "/dev";
-  bool only_files = false;  // nothing is tried and no socket asked on the machine itself either: a look a minute must be cheap
   // The machine's own, all four.
-  [[nodiscard]] bool real() const { return !only_files && root == "/" && procfs == "/proc" && sysfs == "/sys" && devfs == "/dev"; }
+  [[nodiscard]] bool real() const { return root == "/" && procfs == "/proc" && sysfs == "/sys" && devfs == "/dev"; }
   // An absolute path of the machine, below `root`.
   [[nodiscard]] std::filesystem::path at(std::string_view path) const { return root / std::filesystem::path(path).relative_path(); }
 };
