@@ -82,7 +82,7 @@ struct OomKill {
 [[nodiscard]] std::string hung_task_of(std::string_view line);
 struct Xid {
   std::string address;  // "0000:1b:00.0"
-  int number = 0;
+  std::uint64_t number = 0;
   std::string text;
 };
 [[nodiscard]] std::optional<Xid> xid_of(std::string_view line);

@@ -129,12 +129,4 @@ class RestartPolicy {
   std::vector<std::int64_t> restarts_;  // within the last hour
 };
 
-// What NVIDIA's Xid errors mean for the device (NVIDIA's "XID Errors" catalogue).
-enum class XidClass {
-  transient,  // an application's fault: told, the device is well
-  reset,      // the device must be reset
-  replace,    // it is lost to this machine until somebody looks
-};
-[[nodiscard]] XidClass classify_xid(int xid);
-
 }  // namespace cloudos::health
