@@ -1,5 +1,5 @@
 // agent/halves: what the two halves of the agent say to each other, and the socket they say it over. The root half has no network;
-// the network half has no rights. Messages are JSON with a version, one a packet (unix(7), SOCK_SEQPACKET), at most 256 KiB,
+// the network half has no rights. Messages are JSON with a version, one a packet (unix(7), SOCK_SEQPACKET), at most 128 KiB,
 // of the closed lists below; anything else ends the connection. The root half believes nothing it is told: all that it can be
 // asked for is named in `Wish`. Not here: what either half does with a message (agent/daemon).
 #pragma once
@@ -21,7 +21,10 @@
 namespace cloudos::halves {
 
 constexpr int version = 1;
-constexpr std::size_t longest_message = 256U << 10;
+// What a unix socket takes in one packet is bounded by its send buffer, and that by what the machine's administrator allows
+// (socket(7), wmem_max: 208 KiB by default). So much fits everywhere, and leaves the kernel no large piece of memory to find.
+constexpr std::size_t longest_message = 128U << 10;
+constexpr std::size_t most_events = 256;
 
 // --- from the root half ------------------------------------------------------------------------------------------------
 
@@ -39,7 +42,7 @@ struct Report {
     bool operator==(const Event&) const = default;
   };
   std::string epoch;          // of this root half's life: random
-  std::vector<Event> events;  // not yet said to be delivered, at most 256; the oldest go
+  std::vector<Event> events;  // not yet said to be delivered, at most most_events; the oldest go
   std::uint64_t lost = 0;     // events that went so
   bool operator==(const Report&) const = default;
 };
@@ -92,7 +95,9 @@ struct Delivered {
 using FromRoot = std::variant<Report, Figures, Credential>;
 using FromNetwork = std::variant<Hello, Ask, Delivered>;
 
-// Secrets are in it. Errors of decoding: input.
+// Secrets are in it. A report always fits: long texts in it are cut, problems beyond a quarter of a packet are left out, then the
+// oldest events go and are counted in its `lost`. What is not UTF-8 is replaced. Errors of decoding: input, with what is wrong and
+// where, never with a value.
 [[nodiscard]] Secret encode(const FromRoot& message);
 [[nodiscard]] std::string encode(const FromNetwork& message);
 [[nodiscard]] Result<FromRoot> decode_from_root(std::string_view text);
@@ -103,11 +108,12 @@ using FromNetwork = std::variant<Hello, Ask, Delivered>;
 // One end of a connection, non-blocking, on the caller's loop or polled.
 class Link {
  public:
-  explicit Link(os::Fd fd) : fd_(std::move(fd)) {}
+  explicit Link(os::Fd fd);
   [[nodiscard]] int fd() const { return fd_.get(); }
-  // One message. Errors: network (the other end has gone), timeout (it does not read: retryable), input (too long).
+  // One message. Errors: network (the other end has gone), timeout (it does not read: retryable), input (too long, or empty).
   [[nodiscard]] Status send(std::string_view message);
-  // One message, nothing when none is there. Errors: network, input (longer than it may be).
+  // One message, nothing when none is there. Errors: network (the other end has gone), input (longer than it may be: the link is
+  // of no more use).
   [[nodiscard]] Result<std::optional<std::string>> receive();
 
  private:
@@ -115,7 +121,8 @@ class Link {
 };
 // A pair of connected ends (socketpair(2)).
 [[nodiscard]] Result<std::pair<Link, Link>> pair();
-// Connects to the socket that systemd holds for the root half.
+// Connects to the socket that systemd holds for the root half. Errors: network, timeout (too many wait already), both retryable;
+// input (the path is too long).
 [[nodiscard]] Result<Link> connect(const std::filesystem::path& socket);
 // Takes the next connection of a listening socket, if its peer is this user or root (SO_PEERCRED); nothing when none waits.
 // Errors: auth (somebody else), io.

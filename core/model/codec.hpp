@@ -1,12 +1,13 @@
 #pragma once
 
-// Inside core/model only: how plain data becomes JSON and comes back. Each type names its fields once, in a function
-// fields(archive, value) that serves both ways.
+// How plain data becomes JSON and comes back: inside core/model, and in agent/halves, whose messages are of the same kind. Each
+// type names its fields once, in a function fields(archive, value) that serves both ways.
 
 #include <concepts>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -19,7 +20,7 @@ namespace cloudos::model::codec {
 
 using Json = nlohmann::json;
 
-// What is wrong and where; never leaves this room.
+// What is wrong and where; never leaves the room that decodes.
 struct ShapeError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -42,7 +43,9 @@ template <std::integral T>
 Json to(T v) {
   return v;
 }
+inline Json to(double v) { return v; }
 inline Json to(Bytes v) { return v.count; }
+inline Json to(const std::set<std::string>& v) { return v; }
 inline Json to(const Digest& v) { return v.hex(); }
 template <class Tag>
 Json to(const Id<Tag>& v) {
@@ -104,7 +107,20 @@ void from(const Json& j, T& v) {
     wrong(j, "a whole number");
   }
 }
+inline void from(const Json& j, double& v) {
+  if (!j.is_number()) wrong(j, "a number");
+  v = j.get<double>();
+}
 inline void from(const Json& j, Bytes& v) { from(j, v.count); }
+inline void from(const Json& j, std::set<std::string>& v) {
+  if (!j.is_array()) wrong(j, "a list");
+  v.clear();
+  for (const auto& item : j) {
+    std::string text;
+    from(item, text);
+    if (!v.insert(std::move(text)).second) throw ShapeError("the same twice");
+  }
+}
 inline void from(const Json& j, Digest& v) {
   std::string text;
   from(j, text);

@@ -4,18 +4,7 @@
 #include <set>
 
 #include "core/model/config_fields.hpp"
-
-namespace cloudos {
-
-// The one place where a secret is written out: into the stream to the agent (plan.hpp, ApplyRequest).
-inline model::codec::Json to(const Secret& secret) { return std::string(secret.reveal()); }
-inline void from(const model::codec::Json& j, Secret& secret) {
-  std::string text;
-  model::codec::from(j, text);
-  secret = Secret(std::move(text));
-}
-
-}  // namespace cloudos
+#include "core/model/secret_fields.hpp"
 
 namespace cloudos::model {
 

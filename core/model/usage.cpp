@@ -1,6 +1,6 @@
 #include "core/model/usage.hpp"
 
-#include "core/model/codec.hpp"
+#include "core/model/usage_fields.hpp"
 
 namespace cloudos::model {
 
@@ -22,19 +22,6 @@ void fields(auto& a, is<Usage::FileSystem> auto& v) {
   a("total", v.total);
   a("used", v.used);
   a("pods", v.pods);
-}
-void fields(auto& a, is<Usage::Gpu> auto& v) {
-  a("address", v.address);
-  a("vendor", v.vendor);
-  a("device", v.device);
-  a("model", v.model);
-  a("driver", v.driver);
-  a("busy_percent", v.busy_percent);
-  a("temperature", v.temperature);
-  a("power_mw", v.power_mw);
-  a("memory", v.memory);
-  a("memory_used", v.memory_used);
-  a("trouble", v.trouble);
 }
 void fields(auto& a, is<Usage> auto& v) {
   a("node", v.node);
