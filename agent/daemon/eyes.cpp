@@ -53,10 +53,11 @@ health::Sample look_at_machine(health::KernelLog* kernel) {
   return sample;
 }
 
-Result<labels::Found> look_for_labels(const labels::Sharing& sharing) {
+Result<labels::Found> look_for_labels(const labels::Sharing& sharing, facts::GpuProbe& gpus) {
   // Another name of /proc: of roots that are not the machine's own only files are read (facts::Roots). Nothing is tried and no socket
   // asked, which would cost too much once a minute, and is forbidden here.
-  CLOUDOS_ASSIGN(const auto facts, facts::gather({.procfs = "/proc/."}));
+  auto* const probe = &gpus;
+  CLOUDOS_ASSIGN(const auto facts, facts::gather({.procfs = "/proc/."}, std::span(&probe, 1)));
   return labels::find(facts, sharing);
 }
 

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "agent/facts/gpu_probe.hpp"
 #include "agent/health/sample.hpp"
 #include "agent/labels/labels.hpp"
 #include "agent/settings/settings.hpp"
@@ -15,7 +16,7 @@ namespace cloudos::daemon {
 [[nodiscard]] health::Sample look_at_machine(health::KernelLog* kernel);
 // "uid -> namespace/name" of the folders NAMESPACE_NAME_UID (kubelet, /var/log/pods).
 [[nodiscard]] std::map<std::string, std::string> pods_in(const std::filesystem::path& folder);
-[[nodiscard]] Result<labels::Found> look_for_labels(const labels::Sharing& sharing);
+[[nodiscard]] Result<labels::Found> look_for_labels(const labels::Sharing& sharing, facts::GpuProbe& gpus);
 // How the settings say that GPUs are offered, for their labels.
 [[nodiscard]] labels::Sharing sharing_of(const settings::Settings::Gpus& gpus);
 

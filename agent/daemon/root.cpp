@@ -6,6 +6,7 @@
 #include <format>
 
 #include "agent/daemon/daemon.hpp"
+#include "agent/daemon/gpus.hpp"
 #include "agent/facts/facts.hpp"
 #include "core/base/text.hpp"
 #include "core/model/paths.hpp"
@@ -15,7 +16,7 @@
 namespace cloudos::daemon {
 namespace {
 
-constexpr Milliseconds patience{5'000};  // of questions to services
+constexpr Milliseconds question_patience{5'000};  // of questions to services
 constexpr Milliseconds restart_limit{120'000};
 constexpr auto kernel_log = "/dev/kmsg";
 
@@ -63,7 +64,7 @@ Status Root::begin() {
   keep_annotations();
   CLOUDOS_ASSIGN(accepting_, loop_.watch(listening_.get(), EPOLLIN, [this](std::uint32_t) { accept(); }));
   if (auto watched = loop_.folder(Certificates{}.kubelet, [this](const std::string&) { credential_changed(); })) pki_ = std::move(*watched);
-  services_.ask(patience);
+  services_.ask(question_patience);
   look_for_labels();
   look_at_health();
   measure_sync();
@@ -82,10 +83,15 @@ void Root::look_at_health() {
   });
 }
 
+void Root::look_soon() {
+  if (auto due = loop_.after(Milliseconds{100}, [this] { look_at_health(); })) health_timer_ = std::move(*due);
+}
+
 void Root::looked(health::Sample sample) {
   looking_ = false;
   sample.services = services_.take();
-  services_.ask(patience);
+  if (plugin_) sample.gpus = sample_of(plugin_->cards());
+  services_.ask(question_patience);
   if (const auto us = std::exchange(fresh_sync_us_, std::nullopt)) sample.sync_p99_us[paths::state] = *us;
   expiries_.clear();
   if (sample.certificates)
@@ -136,8 +142,9 @@ void Root::restarted(const std::string& service, const Status& status) {
 void Root::look_for_labels() {
   if (auto due = loop_.after(now_.labels.every, [this] { look_for_labels(); })) label_timer_ = std::move(*due);
   if (!now_.labels.enabled || std::exchange(labelling_, true)) return;
-  workers_.looks.run([this, sharing = sharing_of(now_.gpus)] {
-    auto found = std::make_shared<Result<labels::Found>>(daemon::look_for_labels(sharing));
+  auto inventory = plugin_ ? plugin_->inventory() : Result<nvml::Inventory>(fail(ErrorKind::failed, "GPUs are not looked at"));
+  workers_.looks.run([this, sharing = sharing_of(now_.gpus), gpus = std::make_shared<KnownGpus>(std::move(inventory))] {
+    auto found = std::make_shared<Result<labels::Found>>(daemon::look_for_labels(sharing, *gpus));
     return [this, found] {
       labelling_ = false;
       if (!*found) return log_.warning("labels: {}", found->error().text());
@@ -196,6 +203,8 @@ void Root::offer_gpus() {
                            .rename_shared = now_.gpus.rename_shared};
   options.timing.probe = now_.gpus.probe;
   options.timing.recover = now_.gpus.recover;
+  // The same cause that took the device from kubelet is the node's condition and event, at once.
+  options.on_change = [this](const devices::Change&) { look_soon(); };
   auto started = devices::Plugin::start(loop_, std::move(options), log_);
   if (started) plugin_ = std::move(*started);
   else log_.warning("GPUs are not offered: {}", started.error().text());

@@ -55,6 +55,7 @@ class Root {
 
   // root.cpp: what is done and when.
   void look_at_health();
+  void look_soon();
   void looked(health::Sample sample);
   void measure_sync();
   void look_for_labels();

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <format>
 
+#include "agent/daemon/gpus.hpp"
 #include "agent/daemon/root.hpp"
 #include "core/model/paths.hpp"
 
@@ -109,7 +110,12 @@ void Root::credential_changed() {
 }
 
 halves::Figures Root::figures() const {
-  return {.gpus = {}, .gpu_errors = {}, .sync_p99_seconds = sync_seconds_, .certificates = expiries_, .restarts = restarts_, .devices = {}};
+  halves::Figures out;
+  out.sync_p99_seconds = sync_seconds_;
+  out.certificates = expiries_;
+  out.restarts = restarts_;
+  if (plugin_) add_figures(*plugin_, out);
+  return out;
 }
 
 }  // namespace cloudos::daemon

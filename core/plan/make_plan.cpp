@@ -187,9 +187,10 @@ class Builder {
       steps.add("pod-network", "the node's part of the pod network", "each node has a range of its own",
                 model::PodNetwork{m.node, m.address, input_.config.pod_cidr});
       steps.add("node-ready", "the node is Ready", "it can run pods", model::NodeReady{m.node, 300});
+      add_agent(steps);
       std::vector<StageId> after{member_since(m)};
       if (&m == &lead) after = {stage_id("cluster", lead)};
-      add(stage_id("ready", m), m, "pod network, Ready", std::move(after), std::move(steps));
+      add(stage_id("ready", m), m, "pod network, Ready, agent", std::move(after), std::move(steps));
       if (m.joined || (m.config->labels.empty() && m.config->taints.empty())) continue;
       StepList settings;
       add_settings(m, settings);
