@@ -10,6 +10,7 @@
 #include "agent/cli/devices.hpp"
 #include "agent/cli/run.hpp"
 #include "agent/cli/sample.hpp"
+#include "agent/cli/settings.hpp"
 #include "agent/facts/facts.hpp"
 #include "agent/labels/labels.hpp"
 #include "agent/steps/runs.hpp"
@@ -211,6 +212,7 @@ int run(std::vector<std::string> arguments) {
   });
   add_facts(app, status, options);
   add_sample(app, status);
+  add_settings(app, status);
   add_store(app, status);
   add_work(app, status, options);
   add_devices(app, status);

@@ -52,9 +52,11 @@ struct Settings {
 // The defaults for an empty text. All that is wrong with it, each as "file:line: key: what, what was expected"; never an exception.
 // Errors: input, with all of them in the message, a line each.
 [[nodiscard]] Result<Settings> parse(std::string_view text, std::string_view name);
-// The defaults when the file is not there.
+// The defaults when the file is not there. Errors: input, as parse(); io.
 [[nodiscard]] Result<Settings> read(const std::filesystem::path& file);
-// The file as it is laid down: every key with a comment and its default, commented out.
+// The settings as a file that says them all: what is in force.
+[[nodiscard]] std::string print(const Settings& settings);
+// The file as it is laid down: every key with a comment and its default, commented out ("#port = 9633", without a blank).
 [[nodiscard]] std::string_view commented_defaults();
 
 }  // namespace cloudos::settings

@@ -4,10 +4,15 @@
 #include <limits>
 
 #include "core/base/text.hpp"
-#include "installer/config/reader.hpp"
+#include "core/toml_reader/reader.hpp"
+#include "installer/config/draft.hpp"
 
 namespace cloudos::config {
 namespace {
+
+using toml_reader::Located;
+using toml_reader::TableReader;
+using toml_reader::type_name;
 
 constexpr std::array<std::string_view, 8> root_keys = {"schema",       "name",       "endpoint", "pod_cidr",
                                                        "service_cidr", "dns_domain", "ssh",      "machines"};
@@ -169,40 +174,12 @@ void read_root(TableReader& root, Draft& draft, Located& findings) {
   read_machines(root, draft, findings);
 }
 
-// TOML allows no control character but tab and line ends. toml++ 3.4 asserts on some of them where a key is expected, so
-// they never reach it.
-bool refuse_control_characters(std::string_view text, Located& findings) {
-  toml::source_position at{.line = 1, .column = 1};
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if ((byte < 0x20 && c != '\t' && c != '\n' && c != '\r') || byte == 0x7F) {
-      findings.add(at, "", "not-toml", std::format("found the control character 0x{:02x}", byte),
-                   "a cluster.toml is a text file: leave it out");
-      return true;
-    }
-    at = c == '\n' ? toml::source_position{.line = at.line + 1, .column = 1}
-                   : toml::source_position{.line = at.line, .column = at.column + 1};
-  }
-  return false;
-}
-
 }  // namespace
 
 Draft read_document(std::string_view text, std::string_view name, Findings& findings) {
   Located located{std::string(name)};
   Draft draft;
-  if (refuse_control_characters(text, located)) {
-    located.drain_into(findings);
-    return draft;
-  }
-  try {
-    const auto document = toml::parse(text, name);
-    TableReader root(document, "", located);
-    read_root(root, draft, located);
-  } catch (const toml::parse_error& error) {
-    located.add(error.source().begin, "", "not-toml", sanitise(error.description()),
-                "correct the line; TOML is described at https://toml.io");
-  }
+  toml_reader::read_document(text, name, located, [&](TableReader& root) { read_root(root, draft, located); });
   located.drain_into(findings);
   return draft;
 }

@@ -7,20 +7,14 @@
 #include <vector>
 
 #include "core/model/config.hpp"
+#include "core/toml_reader/finding.hpp"
 #include "installer/config/hosts.hpp"
 
 namespace cloudos::config {
 
-// A value with the place it came from: "cluster.toml:4:1" or "--pod-cidr"; `key` as findings name it: "ssh.user".
-template <class T>
-struct Given {
-  T value{};
-  std::string origin;
-  std::string key;
-  [[nodiscard]] std::string where() const { return key.empty() ? origin : origin + " " + key; }
-};
-template <class T>
-using Maybe = std::optional<Given<T>>;
+using toml_reader::Findings;
+using toml_reader::Given;
+using toml_reader::Maybe;
 
 // One [[machines]] entry, or one item of --masters or --nodes; several hosts when it is a range.
 struct MachineDraft {
@@ -41,8 +35,6 @@ struct Draft {
   Maybe<std::uint16_t> port;
   std::vector<MachineDraft> machines;
 };
-
-using Findings = std::vector<model::Finding>;
 
 // Reads the text of a cluster.toml; `name` is how findings call it. Any text at all gives a draft and findings, in the
 // order of their lines; a document that is not TOML gives one finding with line and column.

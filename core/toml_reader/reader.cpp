@@ -1,11 +1,52 @@
-#include "installer/config/reader.hpp"
+#include "core/toml_reader/reader.hpp"
 
 #include <algorithm>
 #include <format>
+#include <sstream>
 
 #include "core/base/text.hpp"
 
-namespace cloudos::config {
+namespace cloudos::toml_reader {
+
+namespace {
+
+// TOML allows no control character but tab and line ends. toml++ 3.4 asserts on some of them where a key is expected, so
+// they never reach it.
+bool refuse_control_characters(std::string_view text, std::string_view name, Located& findings) {
+  toml::source_position at{.line = 1, .column = 1};
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte < 0x20 && c != '\t' && c != '\n' && c != '\r') || byte == 0x7F) {
+      findings.add(at, "", "not-toml", std::format("found the control character 0x{:02x}", byte),
+                   std::format("{} is a text file: leave it out", sanitise(name)));
+      return true;
+    }
+    at = c == '\n' ? toml::source_position{.line = at.line + 1, .column = 1}
+                   : toml::source_position{.line = at.line, .column = at.column + 1};
+  }
+  return false;
+}
+
+}  // namespace
+
+Error as_error(const Findings& findings, std::string_view file) {
+  std::string text = std::format("{} {} in {}", findings.size(), findings.size() == 1 ? "mistake" : "mistakes", file);
+  for (const auto& finding : findings) text += std::format("\n  {}: {}; {}", finding.where, finding.message, finding.remedy);
+  return {.kind = ErrorKind::input, .message = std::move(text)};
+}
+
+void read_document(std::string_view text, std::string_view name, Located& findings, const std::function<void(TableReader&)>& read,
+                   Words words) {
+  if (refuse_control_characters(text, name, findings)) return;
+  try {
+    const auto document = toml::parse(text, name);
+    TableReader root(document, "", findings);
+    read(root);
+  } catch (const toml::parse_error& error) {
+    findings.add(error.source().begin, "", "not-toml", words == Words::told ? sanitise(error.description()) : "this is not TOML",
+                 "correct the line; TOML is described at https://toml.io");
+  }
+}
 
 std::string_view type_name(const toml::node& node) {
   switch (node.type()) {
@@ -21,6 +62,14 @@ std::string_view type_name(const toml::node& node) {
     case toml::node_type::none: break;
   }
   return "nothing";
+}
+
+std::string in_quotes(std::string_view text) {
+  std::ostringstream out;
+  const toml::value<std::string> value(text);
+  // Escapes, never literal or multi-line strings: one line a value.
+  out << toml::toml_formatter(value, toml::format_flags::none);
+  return out.str();
 }
 
 std::string Located::origin(toml::source_position at) const { return std::format("{}:{}:{}", file_, at.line, at.column); }
@@ -52,13 +101,15 @@ void TableReader::refuse(std::string_view key, std::string code, std::string mes
   findings_.add(at(key), name(key), std::move(code), std::move(message), std::move(remedy));
 }
 
-void TableReader::wrong_type(std::string_view key, const toml::node& found, std::string_view wanted) {
-  refuse(key, "wrong-type", std::format("found {}, expected {}", type_name(found), wanted),
-         wanted == "an integer" ? std::string("write the number without quotes")
-                                : std::format("write {} = {}", key,
-                                              wanted == "a string"   ? "\"…\""
-                                              : wanted == "an array" ? "[…]"
-                                                                     : "{…}"));
+void TableReader::wrong_type(std::string_view key, const toml::node& found, std::string_view wanted, std::string remedy) {
+  if (remedy.empty())
+    remedy = wanted == "an integer" ? std::string("write the number without quotes")
+                                    : std::format("write {} = {}", key,
+                                                  wanted == "a string"    ? "\"…\""
+                                                  : wanted == "an array"  ? "[…]"
+                                                  : wanted == "a boolean" ? "true or false"
+                                                                          : "{…}");
+  refuse(key, "wrong-type", std::format("found {}, expected {}", type_name(found), wanted), std::move(remedy));
 }
 
 void TableReader::only(std::span<const std::string_view> known) {
@@ -73,7 +124,7 @@ void TableReader::only(std::span<const std::string_view> known) {
   }
 }
 
-Maybe<std::string> TableReader::text(std::string_view key) {
+Maybe<std::string> TableReader::text(std::string_view key, bool empty_too) {
   const auto* node = table_.get(key);
   if (!node) return std::nullopt;
   const auto* value = node->as_string();
@@ -81,7 +132,7 @@ Maybe<std::string> TableReader::text(std::string_view key) {
     wrong_type(key, *node, "a string");
     return std::nullopt;
   }
-  if (value->get().empty()) {
+  if (value->get().empty() && !empty_too) {
     refuse(key, "empty-value", "found an empty string", "leave the key out, or give it a value");
     return std::nullopt;
   }
@@ -91,6 +142,14 @@ Maybe<std::string> TableReader::text(std::string_view key) {
     return std::nullopt;
   }
   return Given<std::string>{value->get(), findings_.origin(at(key)), name(key)};
+}
+
+Maybe<bool> TableReader::flag(std::string_view key) {
+  const auto* node = table_.get(key);
+  if (!node) return std::nullopt;
+  if (const auto* value = node->as_boolean()) return Given<bool>{value->get(), findings_.origin(at(key)), name(key)};
+  wrong_type(key, *node, "a boolean");
+  return std::nullopt;
 }
 
 Maybe<std::int64_t> TableReader::integer(std::string_view key, std::int64_t min, std::int64_t max) {
@@ -123,4 +182,4 @@ const toml::array* TableReader::array(std::string_view key) {
   return node->as_array();
 }
 
-}  // namespace cloudos::config
+}  // namespace cloudos::toml_reader
