@@ -20,24 +20,35 @@ struct Bundle::State {
   model::BundleIndex index;
   Digest digest;
   std::string comment;
+  std::optional<os::PublicKey> signer;
+  Opening opening;
   std::map<Digest, Placed> places;
 };
 
 namespace {
 
-Result<std::string> check_signature(const Opening& opening, const OpenOptions& options) {
+struct Signed {
+  std::string comment;
+  std::optional<os::PublicKey> by = {};
+};
+
+Result<Signed> check_signature(const Opening& opening, const OpenOptions& options) {
   if (trim(opening.minisig).empty()) {
-    if (options.allow_unsigned) return std::string("unsigned");
+    if (options.allow_unsigned) return Signed{.comment = "unsigned"};
     return fail(ErrorKind::trust, "it is not signed",
                 "get the signed bundle, or take this one with --allow-unsigned if you know where it is from");
   }
   if (options.keys.empty()) {
-    if (options.allow_unsigned) return std::string("signature not checked");
+    if (options.allow_unsigned) return Signed{.comment = "signature not checked"};
     return fail(ErrorKind::trust, "no public key is known that could vouch for it", "name the signer's public key with --key");
   }
+  // One key at a time, to know which it was; all together for an error that names them all.
+  for (const auto& key : options.keys)
+    if (auto comment = os::verify(std::span(&key, 1), opening.json, opening.minisig)) return Signed{std::move(*comment), key};
   auto comment = os::verify(options.keys, opening.json, opening.minisig);
-  if (!comment) comment.error().kind = ErrorKind::trust;  // a signature that is not one is no less unsigned
-  return comment;
+  if (comment) return Signed{.comment = std::move(*comment)};
+  comment.error().kind = ErrorKind::trust;  // a signature that is not one is no less unsigned
+  return fail(std::move(comment).error());
 }
 
 // The order of the offsets made the layout; their values must be the ones that it amounts to.
@@ -107,8 +118,11 @@ Result<Bundle> Bundle::open(const std::filesystem::path& file, const OpenOptions
     struct stat info{};
     if (::fstat(state->fd.get(), &info) != 0) return fail_errno("stat", errno);
     if (!S_ISREG(info.st_mode)) return fail(ErrorKind::input, "it is not a file");
-    CLOUDOS_ASSIGN(const auto opening, read_opening(state->fd.get()));
-    CLOUDOS_ASSIGN(state->comment, check_signature(opening, options));
+    CLOUDOS_ASSIGN(state->opening, read_opening(state->fd.get()));
+    const auto& opening = state->opening;
+    CLOUDOS_ASSIGN(auto checked_signature, check_signature(opening, options));
+    state->comment = std::move(checked_signature.comment);
+    state->signer = checked_signature.by;
     CLOUDOS_ASSIGN(state->index, model::decode_bundle_index(opening.json));
     CLOUDOS_TRY(check_index(state->index));
     state->digest = os::sha256(opening.json);
@@ -125,6 +139,9 @@ Result<Bundle> Bundle::open(const std::filesystem::path& file, const OpenOptions
 const model::BundleIndex& Bundle::index() const { return state_->index; }
 const Digest& Bundle::digest() const { return state_->digest; }
 const std::string& Bundle::trusted_comment() const { return state_->comment; }
+const std::optional<os::PublicKey>& Bundle::signer() const { return state_->signer; }
+const std::string& Bundle::json() const { return state_->opening.json; }
+const std::string& Bundle::minisig() const { return state_->opening.minisig; }
 const std::filesystem::path& Bundle::file() const { return state_->file; }
 
 Result<ByteSource> Bundle::blob(const Digest& digest, std::uint64_t from) const {

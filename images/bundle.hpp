@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -33,6 +34,11 @@ class Bundle {
   [[nodiscard]] const model::BundleIndex& index() const;
   [[nodiscard]] const Digest& digest() const;  // of bundle.json
   [[nodiscard]] const std::string& trusted_comment() const;
+  // The key that the signature holds under; nothing when it was not checked.
+  [[nodiscard]] const std::optional<os::PublicKey>& signer() const;
+  // bundle.json and bundle.json.minisig, as they are in the file.
+  [[nodiscard]] const std::string& json() const;
+  [[nodiscard]] const std::string& minisig() const;
   [[nodiscard]] const std::filesystem::path& file() const;
   // The bytes of a blob from `from` on, checked chunk by chunk before they are given out. Errors: trust (names the blob
   // and the chunk), io. The source holds on to the file, not to this object.

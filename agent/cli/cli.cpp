@@ -11,6 +11,7 @@
 #include "agent/cli/run.hpp"
 #include "agent/cli/sample.hpp"
 #include "agent/cli/settings.hpp"
+#include "agent/cli/token.hpp"
 #include "agent/facts/facts.hpp"
 #include "agent/labels/labels.hpp"
 #include "agent/steps/runs.hpp"
@@ -217,6 +218,7 @@ int run(std::vector<std::string> arguments) {
   add_work(app, status, options);
   add_devices(app, status);
   add_run(app, status);
+  add_token(app, status);
   try {
     std::ranges::reverse(arguments);  // CLI11 takes them from the back
     app.parse(std::move(arguments));

@@ -15,6 +15,7 @@ namespace cloudos::steps {
 CLOUDOS_ACTION(Folder);
 CLOUDOS_ACTION(WriteFile);
 CLOUDOS_ACTION(Symlink);
+CLOUDOS_ACTION(KeepOnly);
 CLOUDOS_ACTION(InstallFile);
 // kernel.cpp, swap.cpp
 CLOUDOS_ACTION(Sysctl);

@@ -144,7 +144,13 @@ Status apply(const model::Folder& a, Session& session) {
 
 // --- WriteFile ---
 
-Result<Check> check(const model::WriteFile& a, Session& session) { return check_file(session, a.path, a.content, a.mode); }
+Result<Check> check(const model::WriteFile& a, Session& session) {
+  if (a.keep_existing) {
+    CLOUDOS_ASSIGN(const auto state, state_of(session.at(a.path)));
+    if (state.kind == FileState::Kind::file || state.kind == FileState::Kind::link) return Check::satisfied();
+  }
+  return check_file(session, a.path, a.content, a.mode);
+}
 Result<Undo> before(const model::WriteFile& a, Session& session) { return keep_before(session, a.path, os::sha256(a.content)); }
 Status apply(const model::WriteFile& a, Session& session) { return write_file(session, a.path, a.content, a.mode); }
 
@@ -166,5 +172,37 @@ Result<Undo> before(const model::Symlink& a, Session& session) {
   return Undo{{"path", a.path}, {"before", error ? "" : target}, {"after", a.target}};
 }
 Status apply(const model::Symlink& a, Session& session) { return os::link_atomic(session.at(a.path), a.target); }
+
+// --- KeepOnly ---
+
+namespace {
+
+Result<std::vector<fs::path>> others_in(const model::KeepOnly& a, const Session& session) {
+  // Folders that others use are not swept, whatever a request says.
+  const auto in_ours = [&](const char* ours) { return a.path.starts_with(std::string(ours) + "/") && !a.path.contains(".."); };
+  if (!in_ours(paths::state) && !in_ours(paths::config)) return fail(ErrorKind::input, a.path + " is not below a folder of cloudos");
+  std::vector<fs::path> others;
+  std::error_code error;
+  for (const auto& each : fs::directory_iterator(session.at(a.path), error))
+    if (!std::ranges::contains(a.names, each.path().filename().string())) others.push_back(each.path());
+  std::ranges::sort(others);
+  if (error && error != std::errc::no_such_file_or_directory) return fail_errno("look into " + a.path, error.value());
+  return others;
+}
+
+}  // namespace
+
+Result<Check> check(const model::KeepOnly& a, Session& session) {
+  CLOUDOS_ASSIGN(const auto others, others_in(a, session));
+  if (others.empty()) return Check::satisfied();
+  return Check::needed(std::format("{} goes", sanitise(others.front().filename().string())));
+}
+// What goes is ours, and another run of whoever wrote it brings it back.
+Result<Undo> before(const model::KeepOnly&, Session&) { return Undo{}; }
+Status apply(const model::KeepOnly& a, Session& session) {
+  CLOUDOS_ASSIGN(const auto others, others_in(a, session));
+  for (const auto& each : others) CLOUDOS_TRY(os::remove_tree(each));
+  return {};
+}
 
 }  // namespace cloudos::steps

@@ -124,6 +124,8 @@ Status receive_one(Stream& in, const Blob& blob, const fs::path& path) {
                 "blob " + blob.digest.hex() + " arrived as " + digest.hex() + ": the bytes are not those that were signed",
                 "run it again: only this blob is sent anew; if it happens again, verify the bundle with `cloudos bundle verify`");
   }
+  // Nothing in it is secret, and the half of the agent that passes it on to machines that join is no root.
+  if (::fchmod(fd.get(), 0644) != 0) return fail_errno("chmod " + part.string(), errno);
   if (::fsync(fd.get()) != 0) return fail_errno("fsync " + part.string(), errno);
   if (::rename(part.c_str(), path.c_str()) != 0) return fail_errno("rename " + part.string(), errno);
   return os::fsync_folder(path.parent_path());
@@ -189,7 +191,7 @@ Status Store::receive(const ByteSource& in, const std::function<Status(const Dig
   Stream stream(in);
   CLOUDOS_ASSIGN(auto header, stream.line());
   CLOUDOS_ASSIGN(auto blobs, decode_blobs(header));
-  CLOUDOS_TRY(os::make_folders(folder_, 0700));
+  CLOUDOS_TRY(os::make_folders(folder_, 0755));
   for (const auto& blob : blobs) {
     CLOUDOS_TRY(receive_one(stream, blob, path(blob.digest)));
     CLOUDOS_TRY(stored(blob.digest));

@@ -1,5 +1,6 @@
 #include "core/base/dns.hpp"
 
+#include <algorithm>
 #include <format>
 
 #include "core/base/text.hpp"
@@ -27,5 +28,23 @@ std::string why_not_dns_name(std::string_view text) {
     if (auto why = why_not_dns_label(label); !why.empty()) return label.empty() && !text.empty() ? "has an empty part between dots" : why;
   return {};
 }
+
+namespace {
+
+bool is_label_word(std::string_view text) {
+  const auto alphanumeric = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
+  return !text.empty() && text.size() <= 63 && alphanumeric(text.front()) && alphanumeric(text.back()) &&
+         std::ranges::all_of(text, [&](char c) { return alphanumeric(c) || c == '-' || c == '_' || c == '.'; });
+}
+
+}  // namespace
+
+bool is_label_key(std::string_view text) {
+  const auto slash = text.find('/');
+  if (slash == std::string_view::npos) return is_label_word(text);
+  return why_not_dns_name(text.substr(0, slash)).empty() && is_label_word(text.substr(slash + 1));
+}
+
+bool is_label_value(std::string_view text) { return text.empty() || is_label_word(text); }
 
 }  // namespace cloudos

@@ -11,4 +11,8 @@ namespace cloudos {
 // The same for one label without dots.
 [[nodiscard]] std::string why_not_dns_label(std::string_view text);
 
+// Whether it can be the key or the value of a label or taint (Kubernetes: "Labels and Selectors", syntax and character set).
+[[nodiscard]] bool is_label_key(std::string_view text);
+[[nodiscard]] bool is_label_value(std::string_view text);
+
 }  // namespace cloudos

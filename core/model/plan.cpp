@@ -18,6 +18,7 @@ void fields(auto& a, is<WriteFile> auto& v) {
   a("path", v.path);
   a("mode", v.mode);
   a("content", v.content);
+  a("keep_existing", v.keep_existing);
 }
 void fields(auto& a, is<InstallFile> auto& v) {
   a("path", v.path);
@@ -31,6 +32,10 @@ void fields(auto& a, is<Symlink> auto& v) {
   a("path", v.path);
   a("target", v.target);
   a("keep_existing", v.keep_existing);
+}
+void fields(auto& a, is<KeepOnly> auto& v) {
+  a("path", v.path);
+  a("names", v.names);
 }
 void fields(auto& a, is<Sysctl> auto& v) {
   a("key", v.key);

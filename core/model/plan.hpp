@@ -26,6 +26,7 @@ struct WriteFile {
   std::string path;
   unsigned mode = 0644;
   std::string content;
+  bool keep_existing = false;  // a file that is there is the operator's, whatever stands in it
   bool operator==(const WriteFile&) const = default;
 };
 // A file out of the node store, expanded when it is stored as zstd, its content digest checked again.
@@ -44,6 +45,13 @@ struct Symlink {
   std::string path, target;
   bool keep_existing = false;
   bool operator==(const Symlink&) const = default;
+};
+// Of what stands directly in a folder of ours only these names stay.
+struct KeepOnly {
+  static constexpr auto kind = "keep-only";
+  std::string path;
+  std::vector<std::string> names;
+  bool operator==(const KeepOnly&) const = default;
 };
 // /proc/sys now and /etc/sysctl.d/90-cloudos-<key>.conf for the next boot.
 struct Sysctl {
@@ -158,9 +166,9 @@ struct WorkloadsReady {
   bool operator==(const WorkloadsReady&) const = default;
 };
 
-using Action =
-    std::variant<Folder, WriteFile, InstallFile, Symlink, Sysctl, KernelModule, SwapOff, Unit, LoadImages, KubeadmInit, KubeadmJoin,
-                 KubeadmControlPlane, OfferJoin, WithdrawJoin, ApplyManifest, NodeSettings, PodNetwork, NodeReady, WorkloadsReady>;
+using Action = std::variant<Folder, WriteFile, InstallFile, Symlink, KeepOnly, Sysctl, KernelModule, SwapOff, Unit, LoadImages, KubeadmInit,
+                            KubeadmJoin, KubeadmControlPlane, OfferJoin, WithdrawJoin, ApplyManifest, NodeSettings, PodNetwork, NodeReady,
+                            WorkloadsReady>;
 
 struct Step {
   StepId id;         // stable from run to run: "file:/etc/cloudos/containerd.toml"

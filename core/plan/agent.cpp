@@ -1,5 +1,7 @@
 #include <data.hpp>
 
+#include <format>
+
 #include "core/model/paths.hpp"
 #include "core/plan/prepare.hpp"
 
@@ -17,6 +19,9 @@ model::Unit unit(const char* name, std::string_view content, std::vector<std::st
 }  // namespace
 
 void add_agent(StepList& steps) {
+  steps.add(std::string("file:") + paths::agent_config, std::format("the agent's settings ({})", paths::agent_config),
+            "every key with its default; one that is there stays",
+            model::WriteFile{.path = paths::agent_config, .mode = 0644, .content = std::string(data::agent_toml), .keep_existing = true});
   steps.add("unit:cloudos-agent-root.socket", "node agent: where its halves meet", "neither waits for the other to start",
             unit("cloudos-agent-root.socket", data::cloudos_agent_root_socket, {}));
   steps.add("unit:cloudos-agent-root.service", "node agent, root half", "sees what is wrong, restarts what hangs, offers GPUs",

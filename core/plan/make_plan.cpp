@@ -7,6 +7,7 @@
 #include "core/base/ip.hpp"
 #include "core/model/paths.hpp"
 #include "core/plan/fill.hpp"
+#include "core/plan/join_rules.hpp"
 #include "core/plan/kubeadm.hpp"
 #include "core/plan/prepare.hpp"
 
@@ -61,6 +62,7 @@ class Builder {
     StepList steps;
     add_machine_settings(m, steps);
     add_files(input_, m, steps);
+    add_vouched(input_, steps);
     add_runtime(input_, m, steps);
     add_balancer(cluster_, steps);
     add_kubelet(m, steps);
@@ -170,6 +172,8 @@ class Builder {
                                                                {"api_port", balancer.substr(colon + 1)}})});
     steps.add("manifest:cluster", "the wanted state", "any machine with SSH access to one master can go on from it",
               model::ApplyManifest{"cluster", wanted_state()});
+    steps.add("manifest:join", "who may let machines join", "a join token may ask for a node's certificate, the masters decide",
+              model::ApplyManifest{"join", join_rules(cluster_)});
     for (const auto& m : cluster_.members)
       if (m.joined) add_settings(m, steps);
     add(stage_id("cluster", lead), lead, "pod network, wanted state", {member_since(lead)}, std::move(steps));

@@ -18,6 +18,13 @@ struct Seen {
   Milliseconds round_trip{0};
 };
 
+// What vouches for the bundle, so that a node can pass it on to machines that join by themselves: bundle.json, its signature, and
+// the public keys that it may be signed with, all as their files have them. Empty for a bundle that nobody vouches for.
+struct Vouched {
+  std::string json, minisig;
+  std::map<std::string, std::string> keys;  // key id as minisign prints it -> text of the .pub file
+};
+
 struct Input {
   model::ClusterConfig config;
   std::map<MachineId, Seen> machines;      // those that answered
@@ -25,6 +32,7 @@ struct Input {
   std::vector<model::Reach> reach;         // who reaches whom; may be empty
   model::BundleIndex bundle;
   Digest bundle_digest;
+  Vouched vouched;
   std::map<Digest, std::string> manifests;  // the bundle's manifest blobs, read
   std::map<MachineId, Bytes> missing;       // bytes of the bundle that each machine still has to receive
   std::string cluster_id;                   // of a cluster that exists, or the one to give to a new one

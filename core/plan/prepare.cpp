@@ -105,6 +105,26 @@ void add_files(const Input& input, const Member& member, StepList& steps) {
               model::Symlink{kubectl_link, binary("kubectl"), true});
 }
 
+void add_vouched(const Input& input, StepList& steps) {
+  const auto& vouched = input.vouched;
+  if (vouched.minisig.empty() || vouched.keys.empty()) return;
+  const auto bundle = std::string(paths::bundles) + "/" + input.bundle_digest.hex();
+  const std::string why = "machines that join by themselves check with it what they fetch";
+  steps.folder(paths::trust, "who may sign bundles");
+  model::KeepOnly keys{paths::trust, {}};
+  for (const auto& [id, text] : vouched.keys) {
+    keys.names.push_back(id + ".pub");
+    steps.file(std::format("{}/{}.pub", paths::trust, id), text, "a key that signs bundles", why);
+  }
+  steps.folder(paths::bundles, "what the bundle says it holds");
+  steps.folder(bundle, "what the bundle says it holds");
+  steps.file(bundle + "/bundle.json", vouched.json, "what the bundle holds", why);
+  steps.file(bundle + "/bundle.json.minisig", vouched.minisig, "its signature", why);
+  steps.add(std::string("only:") + paths::trust, "no other keys", "one that no longer signs is not to be trusted", std::move(keys));
+  steps.add(std::string("only:") + paths::bundles, "no other bundles", "what an earlier one held serves nobody",
+            model::KeepOnly{paths::bundles, {input.bundle_digest.hex()}});
+}
+
 void add_runtime(const Input& input, const Member& member, StepList& steps) {
   const auto& facts = *member.facts;
   const bool may_lower = !lacks(facts, "oom-score-lower");

@@ -20,6 +20,8 @@ class StepList {
 // kubelet's unit.
 void add_machine_settings(const Member& member, StepList& steps);
 void add_files(const Input& input, const Member& member, StepList& steps);
+// What a node passes on to machines that join by themselves: the signed bundle.json and the keys. Of an earlier bundle nothing stays.
+void add_vouched(const Input& input, StepList& steps);
 void add_runtime(const Input& input, const Member& member, StepList& steps);
 void add_balancer(const Cluster& cluster, StepList& steps);
 void add_kubelet(const Member& member, StepList& steps);

@@ -44,6 +44,8 @@ Result<plan::Input> input_of(const model::ClusterConfig& config, const driver::S
                     .reach = survey.reach,
                     .bundle = bundle.index(),
                     .bundle_digest = bundle.digest()};
+  if (const auto& signer = bundle.signer())
+    input.vouched = {.json = bundle.json(), .minisig = bundle.minisig(), .keys = {{signer->id_hex(), os::format(*signer)}}};
   for (const auto& component : bundle.index().components)
     for (const auto& manifest : component.manifests) { CLOUDOS_ASSIGN(input.manifests[manifest.digest], manifest_text(bundle, manifest)); }
   for (const auto& [machine, blobs] : survey.missing)

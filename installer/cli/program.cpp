@@ -72,6 +72,7 @@ std::unique_ptr<CLI::App> make_app(Context& context) {
   add_install(*app, context);
   add_status(*app, context);
   add_kubeconfig(*app, context);
+  add_token(*app, context);
   add_reset(*app, context);
   add_bundle(*app, context);
   add_sandbox(*app, context);

@@ -44,24 +44,13 @@ std::optional<Cidr> check_network(const std::string& text, const std::string& wh
   return *cidr;
 }
 
-// Characters of a label's or taint's name or value (Kubernetes: "Labels and Selectors", syntax and character set).
-bool label_word(std::string_view text) {
-  const auto alphanumeric = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
-  return !text.empty() && text.size() <= 63 && alphanumeric(text.front()) && alphanumeric(text.back()) &&
-         std::ranges::all_of(text, [&](char c) { return alphanumeric(c) || c == '-' || c == '_' || c == '.'; });
-}
-bool label_key(std::string_view text) {
-  const auto slash = text.find('/');
-  if (slash == std::string_view::npos) return label_word(text);
-  return why_not_dns_name(text.substr(0, slash)).empty() && label_word(text.substr(slash + 1));
-}
-
 void check_labels(const Placed& placed, Findings& findings) {
   static constexpr auto remedy =
       "at most 63 characters of A-Z a-z 0-9 - _ . with a letter or digit at both ends; a key may have a DNS prefix and '/'";
   const auto pair = [&](std::string_view what, const std::string& key, const std::string& value) {
-    if (!label_key(key)) error(findings, "bad-label", placed.where, std::format("'{}' is not a key for a {}", sanitise(key), what), remedy);
-    if (!value.empty() && !label_word(value))
+    if (!is_label_key(key))
+      error(findings, "bad-label", placed.where, std::format("'{}' is not a key for a {}", sanitise(key), what), remedy);
+    if (!is_label_value(value))
       error(findings, "bad-label", placed.where, std::format("'{}' is not a value for a {}", sanitise(value), what), remedy);
   };
   for (const auto& [key, value] : placed.machine.labels) pair("label", key, value);

@@ -147,6 +147,11 @@ struct MasterAnswer {
 [[nodiscard]] Result<MasterAnswer> ask_masters(const model::ClusterConfig& config, const std::vector<std::string>& words,
                                                const Setting& setting);
 
+// `cloudos-agent WORDS…` on one master, once, whatever becomes of the connection: the first, in the config's order, that can be
+// reached and does not refuse. What it prints reaches no error and no log. Errors: network (none is reached), refused, input
+// and failed (the agent's own words).
+[[nodiscard]] Result<Secret> tell_master(const model::ClusterConfig& config, const std::vector<std::string>& words, const Setting& setting);
+
 // Runs `work` for each index below `count`, each in a thread of its own, and waits for all.
 void side_by_side(std::size_t count, const std::function<void(std::size_t)>& work);
 

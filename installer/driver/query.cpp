@@ -26,4 +26,43 @@ Result<MasterAnswer> ask_masters(const model::ClusterConfig& config, const std::
   return fail(kind, std::format("no master answers{}", tried), hint);
 }
 
+namespace {
+
+// The agent's last lines: a sentence, and what to do next.
+Error error_of(const ssh::RemoteExit& ended, const std::string& said, const MachineId& master) {
+  const auto text = sanitise(trim(said));
+  const auto end = text.find('\n');
+  Error error{.kind = ErrorKind::failed, .message = text.substr(0, end), .context = {std::format("asking {}", master.value)}};
+  if (end != std::string::npos) error.hint = text.substr(end + 1);
+  if (error.message.empty())
+    error.message =
+        ended.code ? std::format("the agent ended with exit {}", *ended.code) : std::format("the agent was killed by SIG{}", ended.signal);
+  if (ended.code == exit_status(ErrorKind::input)) error.kind = ErrorKind::input;
+  if (ended.code == exit_status(ErrorKind::refused)) error.kind = ErrorKind::refused;
+  return error;
+}
+
+}  // namespace
+
+Result<Secret> tell_master(const model::ClusterConfig& config, const std::vector<std::string>& words, const Setting& setting) {
+  Error last{.kind = ErrorKind::network, .message = "no master answers", .hint = "is the cluster installed, and is one of its masters up?"};
+  for (const auto* master : config.masters()) {
+    Machine machine(*master, setting);
+    if (auto connected = machine.connect(); !connected) {
+      if (last.kind == ErrorKind::network) last.message += std::format("\n  {}: {}", master->id.value, connected.error().message);
+      continue;
+    }
+    Argv argv{machine.agent};
+    for (const auto& word : words) argv += word;
+    std::string out, err;
+    auto ended = machine.run(argv, {.out = into(out), .err = into(err)}, in(setting.timing.question));
+    Secret printed(std::move(out));
+    if (!ended) return fail(std::move(ended).error().with(std::format("asking {}", master->id.value)));
+    if (ended->ok()) return printed;
+    last = error_of(*ended, err, master->id);
+    if (last.kind != ErrorKind::refused) break;
+  }
+  return fail(std::move(last));
+}
+
 }  // namespace cloudos::driver

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/argv.hpp"
 #include "core/base/secret.hpp"
@@ -47,6 +48,8 @@ struct FileDigest {
 
 // RFC 4648, section 4, with padding.
 [[nodiscard]] std::string base64(std::string_view raw);
+// Back again; nothing but the one spelling that base64() gives. Errors: input.
+[[nodiscard]] Result<std::string> unbase64(std::string_view text);
 
 // --- minisign ---
 // Ed25519 over BLAKE2b-512 of the content (algorithm "ED"); the legacy "Ed" is refused.
@@ -75,6 +78,14 @@ struct KeyPair {
 [[nodiscard]] Result<std::string> spki_hash(std::string_view certificate_pem);
 // notAfter of a PEM certificate in seconds since the epoch.
 [[nodiscard]] Result<std::int64_t> expiry(std::string_view certificate_pem);
+
+// What a PEM certificate request (PKCS #10, RFC 2986) asks for. It is signed by the key that it is about.
+struct CertificateRequest {
+  std::vector<std::string> common_names, organisations;  // UTF-8
+  bool other_names = false;                              // the subject says more than these, or there are alternative names
+};
+// Errors: input (not one, or its own signature does not hold).
+[[nodiscard]] Result<CertificateRequest> parse_certificate_request(std::string_view pem);
 
 // --- zstd ---
 // Compresses or expands while streaming. `threads` 0: in the caller. Output of the same input, level and library version

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <format>
@@ -128,5 +129,11 @@ Result<std::string> unbase64(std::string_view text, std::size_t size, std::strin
 }  // namespace detail
 
 std::string base64(std::string_view raw) { return detail::base64(raw); }
+
+Result<std::string> unbase64(std::string_view text) {
+  const auto padding = text.ends_with("==") ? 2U : (text.ends_with('=') ? 1U : 0U);
+  if (text.size() % 4 != 0) return fail(ErrorKind::input, "not base64");
+  return detail::unbase64(text, text.size() / 4 * 3 - std::min<std::size_t>(padding, text.size()), "the text");
+}
 
 }  // namespace cloudos::os

@@ -30,7 +30,7 @@ class FakeMachine {
   std::optional<Error> connect_error;
   std::set<Digest> stored;                                                                 // in its blob store
   std::function<Result<ssh::RemoteExit>(FakeCall&, const model::ApplyRequest&)> on_apply;  // instead of the happy way
-  std::function<Result<ssh::RemoteExit>(FakeCall&)> on_follow, on_receive, on_undo;
+  std::function<Result<ssh::RemoteExit>(FakeCall&)> on_follow, on_receive, on_undo, on_token;
 
   std::vector<std::string> at_work;  // the runs that it names in its facts, the first until it was followed to its end
 
@@ -159,6 +159,7 @@ class Fleet {
     if (words[1] == "store") return words[2] == "missing" ? missing(machine, call) : receive(machine, call);
     if (words[1] == "apply") return apply(machine, call);
     if (words[1] == "follow" && machine.on_follow) return machine.on_follow(call);
+    if (words[1] == "token" && machine.on_token) return machine.on_token(call);
     if (words[1] == "undo" && machine.on_undo) return machine.on_undo(call);
     return exited(words[1] == "follow" ? 4 : 0);
   }

@@ -18,6 +18,7 @@ Plan a_plan() {
       WriteFile{"/etc/x", 0600, "a\nb"},
       InstallFile{"/b/kubelet", 0755, digest('a'), "zstd", digest('b'), Bytes{5}},
       Symlink{"/a", "/b", true},
+      KeepOnly{"/var/lib/cloudos/bundles", {"a", "b"}},
       Sysctl{"net.ipv4.ip_forward", "1"},
       KernelModule{"overlay"},
       SwapOff{},
@@ -111,4 +112,29 @@ TEST_CASE("fields of a newer writer are passed over") {
   const auto event = decode_event(R"({"event":"note","seq":1,"text":"x","colour":"blue"})");
   REQUIRE(event);
   CHECK(event->text == "x");
+}
+
+TEST_CASE("a join token's entry comes back as it was written, and one that cannot be read is none") {
+  const JoinToken token{.id = "abcdef",
+                        .uses = 3,
+                        .used = 2,
+                        .admitted = {"node-csr-1", "node-csr-2"},
+                        .labels = {{"rack", "b7"}},
+                        .created_s = 1'800'000'000,
+                        .expires_s = 1'800'000'900};
+  const auto text = encode_join_token(token);
+  CHECK(text.contains("2027-01-15T08:15:00Z"));
+  CHECK_FALSE(text.contains("abcdef"));
+  CHECK(decode_join_token("abcdef", text) == token);
+  const auto all = decode_join_tokens(encode_join_tokens({.now_s = 5, .tokens = {token}}));
+  REQUIRE(all);
+  CHECK(all->tokens.front().used == 2);
+  for (const auto* wrong : {"", "{}", "[]", R"({"expires":"tomorrow"})", R"({"expires":5})", R"({"expires":"2027-01-15T08:15:00Z","uses":-1})"}) {
+    CAPTURE(wrong);
+    CHECK_FALSE(decode_join_token("abcdef", wrong));
+  }
+  CHECK_FALSE(decode_join_token("ABCDEF", text));
+  CHECK(is_join_token("abcdef.0123456789abcdef"));
+  for (const auto* wrong : {"", "abcdef", "abcdef-0123456789abcdef", "abcde.f0123456789abcdef", "abcdef.0123456789abcde", "Abcdef.0123456789abcdef"})
+    CHECK_FALSE(is_join_token(wrong));
 }

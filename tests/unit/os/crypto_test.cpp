@@ -253,3 +253,11 @@ TEST_CASE("compression stops at once when its reader fails") {
   REQUIRE_FALSE(status);
   CHECK(status.error().message == "no space");
 }
+
+TEST_CASE("base64 is read back in its one spelling only") {
+  for (const auto* text : {"", "a", "ab", "abc", "abcd"}) CHECK(os::unbase64(os::base64(text)) == text);
+  for (const auto* wrong : {"YQ", "YQ=", "YR==", "YQ===", "=", "==", "====", "Y Q=", "YQ==\n", "*a=="}) {
+    CAPTURE(wrong);
+    CHECK_FALSE(os::unbase64(wrong));
+  }
+}

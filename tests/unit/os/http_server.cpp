@@ -52,6 +52,7 @@ struct HttpServer::State {
     if (*context == nullptr) {
       auto request = std::make_unique<ServerRequest>(ServerRequest{.method = method, .path = path});
       MHD_get_connection_values(connection, MHD_HEADER_KIND, &header, &request->headers);
+      MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, &header, &request->query);
       *context = request.release();
       return MHD_YES;
     }

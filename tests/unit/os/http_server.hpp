@@ -15,6 +15,7 @@ struct ServerRequest {
   std::string method, path;
   std::map<std::string, std::string> headers;  // names in lower case
   std::string body;
+  std::map<std::string, std::string> query = {};
 };
 
 struct ServerAnswer {

@@ -355,3 +355,43 @@ TEST_CASE("labels and taints of a new node are set once it has joined, of the ot
 TEST_CASE("equal inputs give equal plans, byte for byte") {
   CHECK(model::encode_plan(plan::make_plan(sample::input(3, 2))) == model::encode_plan(plan::make_plan(sample::input(3, 2))));
 }
+
+TEST_CASE("every node gets the signed index and the signer's key, and nothing of what an earlier bundle left") {
+  const auto plan = plan::make_plan(sample::input(1, 1));
+  const auto bundle = "/var/lib/cloudos/bundles/" + sample::digest(0xb).hex();
+  for (const auto* id : {"prepare@10.0.0.1", "prepare@10.0.0.2"}) {
+    CHECK(file_content(plan, id, "/etc/cloudos/trust/1A2B3C4D5E6F7081.pub") == "a key\n");
+    CHECK(file_content(plan, id, bundle + "/bundle.json") == "{}");
+    CHECK(file_content(plan, id, bundle + "/bundle.json.minisig") == "signed\n");
+  }
+  const auto kept = all<model::KeepOnly>(plan);
+  REQUIRE(kept.size() == 4);
+  CHECK(*kept[0] == model::KeepOnly{"/etc/cloudos/trust", {"1A2B3C4D5E6F7081.pub"}});
+  CHECK(*kept[1] == model::KeepOnly{"/var/lib/cloudos/bundles", {sample::digest(0xb).hex()}});
+}
+
+TEST_CASE("of a bundle that nobody vouches for nothing is laid down to be passed on") {
+  auto in = sample::input(1, 1);
+  in.vouched = {};
+  const auto plan = plan::make_plan(in);
+  CHECK(file_content(plan, "prepare@10.0.0.1", "/var/lib/cloudos/bundles/" + sample::digest(0xb).hex() + "/bundle.json").empty());
+  CHECK(all<model::KeepOnly>(plan).empty());
+}
+
+TEST_CASE("a join token may ask and read, it is not approved unseen, and only masters decide") {
+  const auto plan = plan::make_plan(sample::input(2, 1));
+  const auto manifests = all<model::ApplyManifest>(plan);
+  const auto join = std::ranges::find(manifests, "join", &model::ApplyManifest::name);
+  REQUIRE(join != manifests.end());
+  const auto& text = (*join)->content;
+  CHECK(text.contains("system:bootstrappers:cloudos:join"));
+  CHECK(text.contains("system:node-bootstrapper"));
+  CHECK_FALSE(text.contains("system:bootstrappers:kubeadm:default-node-token"));
+  CHECK_FALSE(text.contains("nodeclient"));  // what approves a request for a node's first certificate without looking
+  CHECK(text.contains("system:node:m1"));
+  CHECK(text.contains("system:node:m2"));
+  CHECK_FALSE(text.contains("system:node:m3"));
+  CHECK_FALSE(text.contains("{{"));
+  // A later run must leave the tokens that are there alone.
+  CHECK_FALSE(text.contains("kind: ConfigMap"));
+}

@@ -137,7 +137,10 @@ inline model::MachineConfig machine(unsigned n, model::Role role) {
 
 // `masters` and then `nodes` machines, 10.0.0.1 and up, all servers that answered.
 inline plan::Input input(unsigned masters, unsigned nodes) {
-  plan::Input in{.bundle = bundle(), .bundle_digest = digest(0xb), .cluster_id = cluster_id};
+  plan::Input in{.bundle = bundle(),
+                 .bundle_digest = digest(0xb),
+                 .vouched = {.json = "{}", .minisig = "signed\n", .keys = {{"1A2B3C4D5E6F7081", "a key\n"}}},
+                 .cluster_id = cluster_id};
   in.manifests[digest(0x30)] = "net: {{pod_cidr}} nft: {{nftables}} image: {{image}} api: {{api_host}} {{api_port}}\n";
   for (unsigned n = 1; n <= masters + nodes; ++n) {
     in.config.machines.push_back(machine(n, n <= masters ? model::Role::master : model::Role::node));

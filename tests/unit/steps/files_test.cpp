@@ -203,3 +203,20 @@ TEST_CASE("a kernel setting holds now and after a boot, and undo gives the old v
   CHECK(m.get("/proc/sys/net/ipv4/ip_forward") == "0\n");
   CHECK_FALSE(m.has("/etc/sysctl.d/90-cloudos-net.ipv4.ip_forward.conf"));
 }
+
+TEST_CASE("of a folder of ours only what is wanted stays, and no other folder is ever swept") {
+  Machine m;
+  m.put("/var/lib/cloudos/bundles/old/bundle.json", "{}");
+  m.put("/var/lib/cloudos/bundles/new/bundle.json", "{}");
+  const auto sweep = step("only", model::KeepOnly{"/var/lib/cloudos/bundles", {"new"}});
+  REQUIRE(m.apply(request({sweep})));
+  CHECK_FALSE(m.has("/var/lib/cloudos/bundles/old"));
+  CHECK(m.has("/var/lib/cloudos/bundles/new/bundle.json"));
+  REQUIRE(m.apply(request({sweep})));
+  CHECK(m.count(model::Event::Kind::step_satisfied) == 1);
+  m.put("/home/someone/letter", "dear");
+  for (const auto* path : {"/home/someone", "/var/lib/cloudos/../../../home/someone"}) {
+    CHECK_FALSE(m.apply(request({step("other", model::KeepOnly{path, {}})})));
+    CHECK(m.has("/home/someone/letter"));
+  }
+}
