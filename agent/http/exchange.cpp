@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <format>
@@ -64,7 +65,7 @@ class Exchange {
     // What was not read to its end is in the way of the next answer.
     line_.gone = line_.gone || failure_.has_value() || !whole_;
     line_.used = true;
-    const bool unheard = !heard_;
+    const bool unheard = heard_ == 0;
     const bool unconnected = !line_.connected && !shook_;
     if (failure_) return {.answer = fail(std::move(*failure_)), .unheard = unheard, .unconnected = unconnected};
     return {.answer = std::move(answer_), .unheard = unheard, .unconnected = unconnected};
@@ -141,11 +142,9 @@ class Exchange {
   void timed_out(std::optional<Milliseconds> span) {
     const auto& where = line_.handshake.where;
     const auto within = span ? "within " + human(*span) : std::string("in time");
-    sockaddr_storage peer{};
-    socklen_t size = sizeof peer;
-    const bool reached = ::getpeername(bufferevent_getfd(line_.channel), static_cast<sockaddr*>(static_cast<void*>(&peer)), &size) == 0;
-    shook_ = shook_ || reached;
-    if (!reached) return end(retryable(ErrorKind::timeout, std::format("{} does not answer {}: no connection", where, within)));
+    shook_ = reached();
+    if (!shook_ && !line_.connected)
+      return end(retryable(ErrorKind::timeout, std::format("{} does not answer {}: no connection", where, within)));
     if (!line_.connected) return end(retryable(ErrorKind::timeout, std::format("{} did not finish the TLS handshake {}", where, within)));
     if (answer_.status == 0) return end(retryable(ErrorKind::timeout, std::format("no answer of {} to {} {}", where, asked(), within)));
     end(retryable(ErrorKind::timeout,
@@ -176,16 +175,28 @@ class Exchange {
   Error why_not_connected() {
     const auto& shake = line_.handshake;
     if (shake.refused) return *shake.refused;
-    const auto code = bufferevent_get_openssl_error(line_.channel);
-    shook_ = code != 0;
+    auto code = bufferevent_get_openssl_error(line_.channel);
+    if (ERR_SYSTEM_ERROR(code)) {
+      errno_ = ERR_GET_REASON(code);
+      code = 0;
+    } else if (ERR_GET_LIB(code) == 0) {
+      code = 0;  // SSL_ERROR_SYSCALL, which libevent keeps among the others
+    }
+    shook_ = reached();
     if (about_our_certificate(code)) return our_certificate(code);
-    if (code != 0 && ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) != SSL_R_UNEXPECTED_EOF_WHILE_READING)
+    if (code != 0 && ERR_GET_REASON(code) != SSL_R_UNEXPECTED_EOF_WHILE_READING)
       return retryable(ErrorKind::network, std::format("{} does not speak TLS as we do: {}", shake.where, reason(code)));
-    if (code == 0 && errno_ == ECONNREFUSED) return retryable(ErrorKind::network, std::format("{} refused the connection", shake.where));
-    if (code == 0 && errno_ != 0 && errno_ != ECONNRESET && errno_ != EPIPE && errno_ != EINPROGRESS && errno_ != EAGAIN)
-      return retryable(ErrorKind::network, std::format("cannot connect to {}: {}", shake.where, std::strerror(errno_)));
-    shook_ = true;
-    return retryable(ErrorKind::network, std::format("{} closed the connection in the TLS handshake", shake.where));
+    if (shook_) return retryable(ErrorKind::network, std::format("{} closed the connection in the TLS handshake", shake.where));
+    // What is left in errno of a connection that was refused depends on who looked at the socket first.
+    static constexpr std::array vague = {0, EAGAIN, EINPROGRESS, EPIPE, ECONNREFUSED, ECONNRESET, ENOTCONN};
+    if (std::ranges::contains(vague, errno_)) return retryable(ErrorKind::network, std::format("{} refused the connection", shake.where));
+    return retryable(ErrorKind::network, std::format("cannot connect to {}: {}", shake.where, std::strerror(errno_)));
+  }
+  // Whether there is, or was a moment ago, somebody at the other end.
+  [[nodiscard]] bool reached() const {
+    sockaddr_storage peer{};
+    socklen_t size = sizeof peer;
+    return ::getpeername(bufferevent_getfd(line_.channel), static_cast<sockaddr*>(static_cast<void*>(&peer)), &size) == 0;
   }
   [[nodiscard]] Error our_certificate(unsigned long code) const {
     return {.kind = ErrorKind::auth, .message = std::format("{} does not accept our certificate: {}", line_.handshake.where, reason(code))};
@@ -194,7 +205,7 @@ class Exchange {
   // --- what comes back ---
   static void on_input(evbuffer*, const evbuffer_cb_info* info, void* self) {
     if (info->n_added == 0) return;
-    of(self).heard_ = true;
+    of(self).heard_ += info->n_added;
     of(self).touch();
   }
 
@@ -257,7 +268,8 @@ class Exchange {
     const auto code = bufferevent_get_openssl_error(line_.channel);
     if (about_our_certificate(code)) return our_certificate(code);
     if (what == EVREQ_HTTP_DATA_TOO_LONG && begun) return too_long();
-    if (what == EVREQ_HTTP_DATA_TOO_LONG)
+    // evhttp says of both that the headers are not valid.
+    if (!begun && what != EVREQ_HTTP_EOF && heard_ > longest_headers)
       return {.kind = ErrorKind::failed,
               .message = std::format("{} answers with more than {} of headers", where, human(Bytes{longest_headers}))};
     if (what == EVREQ_HTTP_INVALID_HEADER)
@@ -306,8 +318,8 @@ class Exchange {
   const Bounds& bounds_;
   Response answer_;
   std::optional<Error> failure_;
-  bool ended_ = false, whole_ = false, heard_ = false, endless_ = false, shook_ = false;
-  std::size_t got_ = 0;
+  bool ended_ = false, whole_ = false, endless_ = false, shook_ = false;
+  std::size_t got_ = 0, heard_ = 0;  // of the body, of all
   int errno_ = 0;
   Event connecting_, deadline_, stall_, stopped_;
   os::Fd bell_;
@@ -329,8 +341,6 @@ Line::Line(event_base* loop, SSL_CTX* context, const Trust& trust, std::string h
   evhttp_connection_set_closecb(evhttp, on_closed, this);
   evhttp_connection_set_timeout_tv(evhttp, &never);
   evhttp_connection_set_max_headers_size(evhttp, longest_headers);
-  // A server may refuse a body before it has read all of it.
-  evhttp_connection_set_flags(evhttp, EVHTTP_CON_READ_ON_WRITE_ERROR);
 }
 
 Line::~Line() { evhttp_connection_free(evhttp); }

@@ -62,10 +62,11 @@ class Client {
   Client& operator=(Client&&) noexcept;
 
   // The answer, whatever its status. Errors: network and timeout (retryable), trust (the peer's certificate: says which and
-  // what was expected), failed (a body longer than `limit`).
+  // what was expected), auth (the peer does not accept ours), failed (a body longer than `limit`, 16 KiB of headers), input (a
+  // request that cannot be sent). When a kept connection turns out to be gone, all but POST and PATCH are sent once more.
   [[nodiscard]] Result<Response> ask(const Request& request, Deadline deadline, std::size_t limit = 16U << 20);
   // The body of a 200 or 206 goes into the sink as it comes (a watch, a blob); of any other status it is in the answer, cut
-  // off at 64 KiB. Fails when no byte came for `stall`, when `stop` is set (looked at often), or with the sink's own error.
+  // off at 64 KiB. Fails when no byte came for `stall` (timeout), when `stop` is set (cancelled), or with the sink's own error.
   [[nodiscard]] Result<Response> stream(const Request& request, const ByteSink& body, Milliseconds stall, std::stop_token stop = {});
 
  private:
@@ -99,8 +100,10 @@ class Server {
     std::string address;                    // "10.0.0.4", "127.0.0.1"
     std::uint16_t port = 0;                 // 0: any, see Server::port()
     std::optional<Identity> identity = {};  // without one: plain HTTP, for loopback only (anything else is refused: input)
-    std::size_t connections = 64;           // more wait in the backlog
-    Milliseconds idle{60'000};              // a connection on which nothing happens for so long is closed
+    std::size_t connections = 64;           // more wait in the backlog; plain HTTP is not bounded so, only by `idle`
+    // A connection on which nothing happens for so long is closed, as is one whose next request is not whole by then, or the
+    // handshake and the first one within ten seconds.
+    Milliseconds idle{60'000};
   };
   // Serves from a thread of its own until it is destroyed; the handler is called there, one request at a time. GET, HEAD and POST;
   // others are answered 405. Errors: io (the address is in use), input (identity).

@@ -129,7 +129,7 @@ struct Server::State {
     evhttp_set_allowed_methods(http.get(), 0xFFFF);  // those that are not ours are refused by on_request, with 405
     const auto idle = time_of(options.idle);
     evhttp_set_timeout_tv(http.get(), &idle);
-    evhttp_set_bevcb(http.get(), on_connection, this);
+    if (options.identity) evhttp_set_bevcb(http.get(), on_connection, this);
     evhttp_set_gencb(http.get(), on_request, this);
     auto* const bound = evhttp_bind_socket_with_handle(http.get(), options.address.c_str(), options.port);
     if (bound == nullptr) return fail_errno("listen on " + host_port(options.address, options.port), errno);
@@ -168,7 +168,7 @@ struct Server::State {
     guest->patience.reset(must(evtimer_new(loop, on_impatient, guest.get())));
     const auto span = time_of(std::min(options.idle, first_request));
     evtimer_add(guest->patience.get(), &span);
-    auto* const channel = options.identity ? secure(loop, *guest) : plain(loop, *guest);
+    auto* const channel = secure(loop, *guest);
     guests.emplace(channel, std::move(guest));
     if (guests.size() >= options.connections) evconnlistener_disable(listener);
     return channel;
@@ -185,11 +185,6 @@ struct Server::State {
     must(SSL_set_ex_data(ssl.get(), slot, &guest) == 1);
     guest.socket = must(bufferevent_openssl_socket_new(loop, -1, ssl.release(), BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE));
     return guest.socket;
-  }
-  // A filter that changes nothing, for the word that it says when the connection ends.
-  static bufferevent* plain(event_base* loop, Guest& guest) {
-    guest.socket = must(bufferevent_socket_new(loop, -1, BEV_OPT_CLOSE_ON_FREE));
-    return must(bufferevent_filter_new(guest.socket, nullptr, nullptr, BEV_OPT_CLOSE_ON_FREE, left, &guest));
   }
   static void left(void* data) {
     if (data == nullptr) return;

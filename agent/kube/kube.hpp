@@ -26,8 +26,9 @@ struct Access {
 
 enum class Patch { merge, strategic, apply };  // application/merge-patch+json and so on
 
-// An error of the API by its kind: auth (401, 403), input (400, 404, 422), conflict (409), network (5xx, 429: retryable; or not
-// reached). The message is the Status object's, cleaned for a terminal. `not_found` tells 404 from the rest.
+// An error of the API by its kind: auth (401, 403), input (400, 404, 422, and an answer that has not the form expected), conflict
+// (409; 410, retryable: list anew and watch from there), network (5xx, 429: retryable; or not reached). The message is the Status
+// object's, cleaned for a terminal: "404 NotFound: nodes "n1" not found". `not_found` tells 404 from the rest.
 [[nodiscard]] bool not_found(const Error& error);
 
 // One connection. One thread at a time; calls block, each at most ten seconds.
@@ -44,8 +45,9 @@ class Api {
   // PUT, with the object's resourceVersion: conflict when somebody else was first.
   [[nodiscard]] Result<Json> replace(const std::string& path, const Json& body);
   [[nodiscard]] Status remove(const std::string& path);
-  // Each event of a watch ({"type":…,"object":…}) until the server ends it, `seen` fails or `stop` is set. A line that is no
-  // event, or longer than 1 MiB, ends it with an error.
+  // Each event of a watch ({"type":…,"object":…}) until the server ends it, `seen` fails or `stop` is set (which is no error). A
+  // line that is no event, an event of type ERROR, a line longer than 1 MiB and ten minutes without a byte (ask for bookmarks)
+  // end it with an error.
   [[nodiscard]] Status watch(const std::string& path, const std::function<Status(const Json&)>& seen, std::stop_token stop);
 
  private:
