@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/cli/devices.hpp"
+#include "agent/cli/metrics.hpp"
 #include "agent/cli/run.hpp"
 #include "agent/cli/sample.hpp"
 #include "agent/cli/settings.hpp"
@@ -214,6 +215,7 @@ int run(std::vector<std::string> arguments) {
   add_facts(app, status, options);
   add_sample(app, status);
   add_settings(app, status);
+  add_metrics(app, status);
   add_store(app, status);
   add_work(app, status, options);
   add_devices(app, status);

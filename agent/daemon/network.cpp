@@ -26,7 +26,7 @@ double fraction() {
 
 }  // namespace
 
-Network::Network(loop::Loop& loop, Log& log) : loop_(loop), log_(log), settings_(loop, paths::agent_config) {}
+Network::Network(loop::Loop& loop, Log& log) : loop_(loop), log_(log), settings_(loop, paths::agent_config), store_(log), admission_(log) {}
 Network::~Network() {
   // The servers' threads call back into what goes after them.
   scrape_.reset();
@@ -178,18 +178,12 @@ void Network::apply(const settings::Settings& fresh) {
 }
 
 void Network::serve() {
-  if (!scrape_->set(now_.metrics, credential_)) {
-    if (auto due = loop_.after(serve_again, [this] { serve(); })) serve_again_ = std::move(*due);
-  }
-  if (!credential_) return;
-  start_supply();
-  if (credential_->role == "master") start_admit();
+  bool well = scrape_->set(now_.metrics, credential_);
+  well = store_.set(now_.supply, credential_) && well;
+  admission_.set(credential_);
+  if (well) return;
+  if (auto due = loop_.after(serve_again, [this] { serve(); })) serve_again_ = std::move(*due);
 }
-
-// The store for machines that join by themselves (agent/supply), on port now_.supply.port with credential_'s store certificate.
-void Network::start_supply() {}
-// Who may join is decided on masters (agent/admit).
-void Network::start_admit() {}
 
 std::optional<halves::Report> Network::last_report() const {
   const std::scoped_lock lock(mutex_);

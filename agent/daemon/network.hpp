@@ -9,6 +9,7 @@
 #include "agent/daemon/api_thread.hpp"
 #include "agent/daemon/away.hpp"
 #include "agent/daemon/clock.hpp"
+#include "agent/daemon/join_service.hpp"
 #include "agent/daemon/scrape.hpp"
 #include "agent/daemon/watched_settings.hpp"
 
@@ -39,8 +40,6 @@ class Network {
   void tell_api();
   void look_at_clock();
   void serve();
-  void start_supply();
-  void start_admit();
 
   // Of the metrics' threads.
   [[nodiscard]] std::optional<halves::Figures> ask_figures();
@@ -67,6 +66,8 @@ class Network {
 
   loop::Source link_source_, retry_, clock_timer_, serve_again_, bell_source_;
   std::unique_ptr<Scrape> scrape_;
+  Store store_;
+  Admission admission_;
 };
 
 }  // namespace cloudos::daemon
