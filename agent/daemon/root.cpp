@@ -24,8 +24,6 @@ std::int64_t wall_ms() {
   return std::chrono::duration_cast<Milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-std::string unit_of(const std::string& service) { return service == "containerd" ? "cloudos-containerd.service" : service + ".service"; }
-
 health::RestartLimits limits_of(const settings::Settings::Health& settings) {
   auto limits = settings.restarts;
   if (!settings.restart) limits.an_hour = 0;
@@ -77,8 +75,10 @@ void Root::look_at_health() {
   if (auto due = loop_.after(now_.health.every, [this] { look_at_health(); })) health_timer_ = std::move(*due);
   // One look at a time: on a machine whose disk hangs they would pile up.
   if (!now_.health.enabled || std::exchange(looking_, true)) return;
-  workers_.looks.run([this, kernel = kernel_] {
+  workers_.looks.run([this, kernel = kernel_, answers = services_.take()] {
     auto sample = std::make_shared<health::Sample>(look_at_machine(kernel.get()));
+    sample->services = answers;
+    leave_out_stopped(sample->services);
     return [this, sample] { looked(std::move(*sample)); };
   });
 }
@@ -89,7 +89,6 @@ void Root::look_soon() {
 
 void Root::looked(health::Sample sample) {
   looking_ = false;
-  sample.services = services_.take();
   if (plugin_) sample.gpus = sample_of(plugin_->cards());
   services_.ask(question_patience);
   if (const auto us = std::exchange(fresh_sync_us_, std::nullopt)) sample.sync_p99_us[paths::state] = *us;

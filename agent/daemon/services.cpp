@@ -1,9 +1,11 @@
 #include "agent/daemon/services.hpp"
 
+#include <algorithm>
 #include <format>
 
 #include "core/base/text.hpp"
 #include "core/model/paths.hpp"
+#include "core/os/bus/bus.hpp"
 
 namespace cloudos::daemon {
 
@@ -12,6 +14,18 @@ std::vector<Services::Question> node_services() {
           {.name = "kubelet",
            .socket = std::string(paths::kubelet_state) + "/pod-resources/kubelet.sock",
            .method = "/v1.PodResourcesLister/GetAllocatableResources"}};
+}
+
+std::string unit_of(const std::string& service) { return service == "containerd" ? "cloudos-containerd.service" : service + ".service"; }
+
+void leave_out_stopped(std::vector<health::Sample::Service>& answers) {
+  if (std::ranges::all_of(answers, &health::Sample::Service::answered)) return;
+  auto systemd = os::Systemd::connect();
+  std::erase_if(answers, [&](const auto& service) {
+    if (service.answered) return false;
+    const auto state = systemd ? systemd->state(unit_of(service.name)) : Result<os::UnitState>(fail(systemd.error()));
+    return !state || state->active != "active";
+  });
 }
 
 void Services::ask(Milliseconds patience) {

@@ -38,6 +38,10 @@ class Services {
   std::vector<health::Sample::Service> answers_;
 };
 
+[[nodiscard]] std::string unit_of(const std::string& service);
+// Blocks: only a unit that runs can hang. One that somebody has stopped, or that systemd is starting, is left out.
+void leave_out_stopped(std::vector<health::Sample::Service>& answers);
+
 // The two of a node.
 [[nodiscard]] std::vector<Services::Question> node_services();
 
