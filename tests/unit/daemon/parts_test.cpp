@@ -39,7 +39,7 @@ const Membership member{.node = "n1", .role = "node", .address = "10.0.0.4"};
 }  // namespace
 
 TEST_CASE("what a machine belongs to is read as the install wrote it, and what is missing in it is named") {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const auto file = folder.path() / "cluster.json";
   CHECK(read_membership(file).error().kind == ErrorKind::io);
   put(file, R"({"schema":1,"cluster_id":"x","role":"master","node":"m1","address":"10.0.0.1"})");
@@ -55,7 +55,7 @@ TEST_CASE("what a machine belongs to is read as the install wrote it, and what i
 }
 
 TEST_CASE("the agent's own key is made once, is root's alone, and stays the same") {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const auto where = folder.path() / "identity";
   const auto first = keep_identity(member, where);
   REQUIRE(first);
@@ -67,7 +67,7 @@ TEST_CASE("the agent's own key is made once, is root's alone, and stays the same
 }
 
 TEST_CASE("kubelet's certificate and key, which stand in one file, are told apart") {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const auto made = http::make_identity("n1", {"10.0.0.4"});
   REQUIRE(made);
   const Certificates from{.kubelet = folder.path() / "pki", .ca = folder.path() / "ca.crt", .identity = folder.path() / "identity"};
@@ -91,7 +91,7 @@ TEST_CASE("kubelet's certificate and key, which stand in one file, are told apar
 }
 
 TEST_CASE("pods are known by their log folders") {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   fs::create_directories(folder.path() / "kube-system_flannel-x7_0b1c");
   fs::create_directories(folder.path() / "something else");
   CHECK(pods_in(folder.path()) == std::map<std::string, std::string>{{"0b1c", "kube-system/flannel-x7"}});
@@ -112,7 +112,7 @@ TEST_CASE("what the root half has to say is kept until it is written, and never 
 }
 
 TEST_CASE("settings are read again when the file changes, and a bad file is told and changes nothing") {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const auto file = folder.path() / "agent.toml";
   auto loop = loop::Loop::make();
   REQUIRE(loop);
