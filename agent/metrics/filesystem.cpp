@@ -6,6 +6,7 @@
 
 #include "agent/facts/parse.hpp"
 #include "agent/metrics/collectors.hpp"
+#include "core/base/text.hpp"
 
 namespace cloudos::metrics {
 namespace {
