@@ -1,17 +1,21 @@
 // agent/devices: the GPUs of this node offered to workloads, as kubelet's device plugin API v1beta1 wants it (Kubernetes
 // documentation, "Device Plugins"): NVIDIA's through their library, AMD's and Intel's from sysfs, under the resource names
 // that the vendors' own plugins use. What a container gets stands in CDI specs that are written here. Also here: which GPU
-// is fit to be given out. Not here: labels and metrics of GPUs, the node's conditions (they are told what changed).
+// is fit to be given out, and what is known of each, so that nobody else need ask a driver: the node's conditions, labels and
+// metrics of GPUs are made of that, elsewhere.
 #pragma once
 
 #include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/loop/loop.hpp"
+#include "agent/nvml/nvml.hpp"
+#include "agent/xid/xid.hpp"
 #include "core/base/log.hpp"
 #include "core/base/units.hpp"
 
@@ -39,6 +43,33 @@ struct Change {
   std::string card;  // UUID, or PCI bus for AMD and Intel
   bool healthy = false;
   std::string cause;  // "Xid 79: the GPU has fallen off the bus"; of a recovery, what had been
+};
+
+// A GPU as it was last seen. What its driver does not tell is empty.
+struct CardState {
+  std::string uuid;                        // "" for those of AMD and Intel
+  std::string address;                     // PCI bus: "0000:18:00.0"
+  std::string vendor;                      // "nvidia", "amd", "intel"
+  std::string model;                       // "" for those of AMD and Intel: agent/facts knows it
+  bool healthy = true;                     // fit to be given out
+  std::string cause;                       // why it is not; of one that is fit again, what had been
+  xid::Remedy remedy = xid::Remedy::none;  // what it takes until it is
+  bool answered = false;                   // its driver answered for it at the last look; else all below but the Xid is empty
+  std::optional<std::uint64_t> last_xid;   // since the plugin was started
+  bool too_hot = false;                    // it slows itself down for its heat
+  std::optional<unsigned> temperature;     // °C
+  std::optional<std::uint64_t> power;      // mW
+  std::optional<unsigned> busy;            // percent
+  std::optional<Bytes> memory_total, memory_used;
+  std::optional<std::uint64_t> ecc_corrected, ecc_uncorrected;  // since the driver was loaded
+  std::vector<std::string> throttle;                            // what slows it down, as nvml::throttle_reasons() says it
+  bool operator==(const CardState&) const = default;
+};
+
+// Of what is offered under a resource's name.
+struct Counts {
+  std::uint64_t healthy = 0, unhealthy = 0;
+  bool operator==(const Counts&) const = default;
 };
 
 struct Options {
@@ -71,6 +102,14 @@ class Plugin {
   ~Plugin();
   Plugin(Plugin&&) noexcept;
   Plugin& operator=(Plugin&&) noexcept;
+
+  // Every GPU that was looked at so far, NVIDIA's first. From memory: nothing is asked, nothing waits.
+  [[nodiscard]] std::vector<CardState> cards() const;
+  // By resource name: its devices, or shares of them.
+  [[nodiscard]] std::map<std::string, Counts> offered() const;
+  // NVIDIA's GPUs as they were last counted; a driver that does not answer now does not make them go. Errors: io or failed, why
+  // there are none: no driver has answered yet.
+  [[nodiscard]] Result<nvml::Inventory> inventory() const;
 
  private:
   struct State;

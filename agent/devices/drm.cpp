@@ -83,7 +83,8 @@ std::vector<DrmGpu> drm_gpus(const Options& options) {
                .numa = numa_in(folder)};
     const bool offered =
         (gpu.vendor == amd && gpu.driver == "amdgpu") || (gpu.vendor == intel && (gpu.driver == "i915" || gpu.driver == "xe"));
-    if (!offered || gpu.bus.empty()) continue;
+    // The bus becomes a part of paths and a CDI device's name.
+    if (!offered || gpu.bus.empty() || gpu.bus.find_first_not_of("0123456789abcdef:.") != std::string::npos) continue;
     for (const auto& name : names_in(folder / "drm"))
       if (name.starts_with("card")) gpu.card = name;
     if (const auto hive = fabric.find(render); hive != fabric.end()) gpu.island = hive->second;
@@ -123,7 +124,7 @@ Seen look_at(const DrmGpu& gpu, const Options& options) {
   const auto config = os::open(folder / "config", O_RDONLY);
   std::array<unsigned char, 2> id{};
   if (config && ::pread(config->get(), id.data(), id.size(), 0) == 2 && id[0] == 0xff && id[1] == 0xff)
-    return {.problem = "the GPU has fallen off the bus", .sure = true};
+    return {.problem = "the GPU has fallen off the bus", .sure = true, .remedy = xid::Remedy::restart};
   return {};
 }
 

@@ -114,6 +114,12 @@ std::string Endpoint::list() const {
   return wire::encode(out);
 }
 
+Counts Endpoint::counts() const {
+  Counts out;
+  for (const auto& unit : resource_.units) ++(fit_(unit.card).empty() ? out.healthy : out.unhealthy);
+  return out;
+}
+
 grpc::Service Endpoint::methods() {
   const std::string service = "/v1beta1.DevicePlugin/";
   grpc::Service out;

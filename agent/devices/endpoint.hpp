@@ -20,6 +20,7 @@ class Endpoint {
   Endpoint& operator=(const Endpoint&) = delete;
 
   [[nodiscard]] const Resource& resource() const { return resource_; }
+  [[nodiscard]] Counts counts() const;
   // Other units, or others of them fit: told to kubelet if that makes a difference.
   void set(Resource resource);
   void refresh();

@@ -6,6 +6,7 @@
 #include "agent/devices/cdi.hpp"
 #include "agent/devices/endpoint.hpp"
 #include "agent/devices/vendors.hpp"
+#include "agent/drm/drm.hpp"
 #include "agent/nvml/watch.hpp"
 #include "core/base/text.hpp"
 
@@ -36,7 +37,7 @@ struct Plugin::State {
 
   [[nodiscard]] std::string unfit(const std::string& card) const {
     const auto at = cards.find(card);
-    return at == cards.end() || at->second.fit() ? std::string() : at->second.cause();
+    return at == cards.end() || at->second.health.fit() ? std::string() : at->second.health.cause();
   }
 
   void offer(const std::string& name, Vendor vendor) {
@@ -60,9 +61,20 @@ struct Plugin::State {
 
   // --- health ---
 
+  // What is known of a GPU besides what there is of it.
+  struct Card {
+    explicit Card(const Timing& timing) : health(timing) {}
+    Health health;
+    std::optional<std::uint64_t> last_xid = {};
+    nvml::Reading reading = {};
+    drm::Reading figures = {};
+    bool answered = false;
+  };
+  Card& card_of(const std::string& name) { return cards.try_emplace(name, options.timing).first->second; }
+
   template <class F>
   void judge(const std::string& card, F change) {
-    auto& health = cards.try_emplace(card, options.timing).first->second;
+    auto& health = card_of(card).health;
     if (!change(health)) return;
     log.write(health.fit() ? Log::Level::info : Log::Level::warning,
               std::format("{} is {}: {}", card, health.fit() ? "fit again, after" : "not fit for work", health.cause()));
@@ -88,7 +100,8 @@ struct Plugin::State {
     if (heard.missing) missing(*heard.missing);
     if (heard.inventory) inventory_changed(heard, *heard.inventory);
     for (const auto& xid : heard.xids) {
-      log.warning("{}: {}", xid.uuid, describe(xid.number));
+      log.warning("{}: {}", xid.uuid, xid::describe(xid.number));
+      card_of(xid.uuid).last_xid = xid.number;
       judge(xid.uuid, [&](Health& health) { return health.xid(xid.number, Clock::now()); });
     }
     for (const auto& reading : heard.readings) {
@@ -97,6 +110,9 @@ struct Plugin::State {
       if (gpu == inventory.gpus.end()) continue;
       if (const auto nodes = missing_nodes(*gpu, options); seen.problem.empty() && !nodes.empty())
         seen.problem = join(nodes, " and ") + " not there";
+      auto& card = card_of(reading.uuid);
+      card.answered = !reading.error;
+      card.reading = reading;
       look(reading.uuid, seen);
     }
   }
@@ -108,7 +124,8 @@ struct Plugin::State {
       // Still in its slot, but the driver no longer counts it: a GPU that is lost, not one that was taken out.
       if (!std::filesystem::exists(options.sysfs / "bus/pci/devices" / known.pci_bus)) continue;
       fresh.gpus.push_back(known);
-      look(known.uuid, {.problem = "the driver no longer finds the GPU", .sure = true});
+      look(known.uuid, {.problem = "the driver no longer finds the GPU", .sure = true, .remedy = xid::Remedy::restart});
+      card_of(known.uuid).answered = false;
     }
     inventory = std::move(fresh);
     driver_folder = heard.folder;
@@ -119,7 +136,11 @@ struct Plugin::State {
 
   void missing(const Error& error) {
     if (!std::exchange(told_missing, true)) log.warning("NVIDIA GPUs cannot be asked: {}", error.message);
-    for (const auto& gpu : inventory.gpus) look(gpu.uuid, {.problem = error.message, .sure = true});
+    absent = error;
+    for (const auto& gpu : inventory.gpus) {
+      card_of(gpu.uuid).answered = false;
+      look(gpu.uuid, {.problem = error.message, .sure = true});
+    }
   }
 
   // --- each round ---
@@ -133,27 +154,90 @@ struct Plugin::State {
       // Nodes and libraries may have come since; and what could not be written is tried again.
       if (!inventory.driver.empty()) offer(nvidia, offer_nvidia(inventory, driver_folder, options));
     }
-    const auto gpus = drm_gpus(options);
-    for (const auto* vendor : {amd, intel}) offer_kernels(vendor, gpus);
+    kernels = drm_gpus(options);
+    for (const auto* vendor : {amd, intel}) offer_kernels(vendor);
     if (auto due = loop.after(options.timing.probe, [this] { round(); })) timer = std::move(*due);
     else log.warning("{}", due.error().text());
   }
 
-  void offer_kernels(const std::string& vendor, const std::vector<DrmGpu>& gpus) {
-    const bool any = std::ranges::contains(gpus, vendor, &DrmGpu::vendor);
+  void offer_kernels(const std::string& vendor) {
+    const bool any = std::ranges::contains(kernels, vendor, &DrmGpu::vendor);
     if (!any && !offered.contains(vendor)) return;
-    for (const auto& gpu : gpus)
-      if (gpu.vendor == vendor) look(gpu.bus, look_at(gpu, options));
-    offer(vendor, offer_drm(vendor, gpus, options));
+    for (const auto& gpu : kernels) {
+      if (gpu.vendor != vendor) continue;
+      const auto seen = look_at(gpu, options);
+      auto& card = card_of(gpu.bus);
+      card.answered = seen.problem.empty();
+      card.figures = card.answered ? drm::read(options.sysfs / "bus/pci/devices" / gpu.bus) : drm::Reading{};
+      look(gpu.bus, seen);
+    }
+    offer(vendor, offer_drm(vendor, kernels, options));
+  }
+
+  // --- what others are told ---
+
+  [[nodiscard]] std::vector<CardState> states() const {
+    std::vector<CardState> out;
+    for (const auto& gpu : inventory.gpus)
+      if (const auto at = cards.find(gpu.uuid); at != cards.end()) out.push_back(state_of(gpu, at->second));
+    for (const auto& gpu : kernels)
+      if (const auto at = cards.find(gpu.bus); at != cards.end()) out.push_back(state_of(gpu, at->second));
+    return out;
+  }
+  static CardState judged(const Card& card) {
+    CardState out;
+    out.healthy = card.health.fit();
+    out.cause = card.health.cause();
+    out.remedy = card.health.remedy();
+    out.answered = card.answered;
+    out.last_xid = card.last_xid;
+    return out;
+  }
+  static CardState state_of(const nvml::Gpu& gpu, const Card& card) {
+    auto out = judged(card);
+    out.uuid = gpu.uuid;
+    out.address = gpu.pci_bus;
+    out.vendor = nvidia;
+    out.model = gpu.name;
+    if (!card.answered) return out;
+    const auto& reading = card.reading;
+    const auto slow = reading.throttle.value_or(0);
+    out.too_hot = nvml::slowed_by_heat(slow);
+    out.throttle = nvml::throttle_reasons(slow);
+    out.temperature = reading.temperature;
+    if (reading.power) out.power = *reading.power;
+    out.busy = reading.busy;
+    out.memory_total = gpu.memory;
+    out.memory_used = reading.memory_used;
+    out.ecc_corrected = reading.ecc_corrected;
+    out.ecc_uncorrected = reading.ecc_uncorrected;
+    return out;
+  }
+  static CardState state_of(const DrmGpu& gpu, const Card& card) {
+    auto out = judged(card);
+    out.address = gpu.bus;
+    out.vendor = gpu.vendor;
+    if (!card.answered) return out;
+    const auto& figures = card.figures;
+    out.temperature = figures.temperature;
+    out.power = figures.power;
+    out.busy = figures.busy;
+    out.memory_total = figures.memory_total;
+    out.memory_used = figures.memory_used;
+    out.ecc_corrected = figures.ecc_corrected;
+    out.ecc_uncorrected = figures.ecc_uncorrected;
+    return out;
   }
 
   loop::Loop& loop;
   Options options;
   Log& log;
   std::map<std::string, Vendor> offered;
-  std::map<std::string, Health> cards;
+  std::map<std::string, Card> cards;
   std::list<Endpoint> endpoints;
   nvml::Inventory inventory;
+  std::vector<DrmGpu> kernels;
+  std::optional<Error> absent;  // why no driver has answered
   std::filesystem::path driver_folder;
   bool told_missing = false;
   // The sources go before what their descriptors belong to.
@@ -165,6 +249,20 @@ Plugin::Plugin(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Plugin::~Plugin() = default;
 Plugin::Plugin(Plugin&&) noexcept = default;
 Plugin& Plugin::operator=(Plugin&&) noexcept = default;
+
+std::vector<CardState> Plugin::cards() const { return state_->states(); }
+
+std::map<std::string, Counts> Plugin::offered() const {
+  std::map<std::string, Counts> out;
+  for (const auto& endpoint : state_->endpoints) out[endpoint.resource().name] = endpoint.counts();
+  return out;
+}
+
+Result<nvml::Inventory> Plugin::inventory() const {
+  if (!state_->inventory.driver.empty()) return state_->inventory;
+  if (state_->absent) return fail(*state_->absent);
+  return fail(Error{.message = state_->watch ? "the driver has not answered yet" : "there is no NVIDIA GPU", .retryable = true});
+}
 
 Result<Plugin> Plugin::start(loop::Loop& loop, Options options, Log& log) {
   auto state = std::make_unique<State>(loop, std::move(options), log);

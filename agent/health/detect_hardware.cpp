@@ -1,9 +1,8 @@
-// Heat, memory errors, GPUs.
+// Heat and memory errors.
 #include <algorithm>
 #include <format>
 
 #include "agent/health/detectors.hpp"
-#include "core/base/text.hpp"
 
 namespace cloudos::health {
 
@@ -97,89 +96,8 @@ class Hardware final : public Detector {
   std::map<std::string, Seen> errors_;
 };
 
-class Gpus final : public Detector {
- public:
-  explicit Gpus(const Thresholds& t) : t_(t) {}
-
-  void look(const Sample& sample, Readings& out) override {
-    for (const auto& line : sample.kernel_lines) {
-      if (auto xid = xid_of(line.text)) take(*xid, sample, out);
-    }
-    if (sample.gpus || !wrong_.empty()) out.looked.insert(type::gpu);
-    std::set<std::string> told;
-    if (sample.gpus) {
-      for (const auto& gpu : *sample.gpus) {
-        told.insert(gpu.address);
-        out.list.push_back(reading(gpu, sample));
-      }
-    }
-    // Nobody can say that these are well again, so they are not.
-    for (const auto& [address, wrong] : wrong_) {
-      if (!told.contains(address)) out.list.push_back(bad(address, wrong));
-    }
-  }
-
- private:
-  struct Wrong {
-    int xid = 0;
-    XidClass kind = XidClass::reset;
-    std::string text;
-    std::int64_t at = 0;
-  };
-
-  void take(const Xid& xid, const Sample& sample, Readings& out) {
-    const auto kind = classify_xid(xid.number);
-    out.events.push_back({.reason = kind == XidClass::transient ? "GPUApplicationFault" : "GPUFault",
-                          .message = std::format("GPU {} reports Xid {}: {}", xid.address, xid.number, sanitise(xid.text).substr(0, 200)),
-                          .pod = {},
-                          .at_ms = sample.wall_ms});
-    if (kind == XidClass::transient || (wrong_.size() >= 256 && !wrong_.contains(xid.address))) return;
-    auto& wrong = wrong_[xid.address];
-    // Of several the gravest counts.
-    if (wrong.xid == 0 || kind >= wrong.kind) wrong = {.xid = xid.number, .kind = kind, .text = sanitise(xid.text).substr(0, 200)};
-    wrong.at = sample.monotonic_ms;
-  }
-
-  static Reading bad(const std::string& address, const Wrong& wrong) {
-    const bool lost = wrong.kind == XidClass::replace;
-    return {.type = type::gpu,
-            .subject = address,
-            .verdict = Verdict::bad,
-            .reason = lost ? "GPULost" : "GPUNeedsReset",
-            .message = std::format("GPU {} reported Xid {} ({}): {}", address, wrong.xid, wrong.text,
-                                   lost ? "restart the machine, and replace the GPU when it comes again" : "it needs a reset")};
-  }
-
-  // Well again once its driver answers for it and nothing was reported for a while: somebody has reset it.
-  Reading reading(const Sample::Gpu& gpu, const Sample& sample) {
-    const auto wrong = wrong_.find(gpu.address);
-    if (!gpu.answered) {
-      if (wrong != wrong_.end()) return bad(gpu.address, wrong->second);
-      return {.type = type::gpu,
-              .subject = gpu.address,
-              .verdict = Verdict::bad,
-              .reason = "GPUDoesNotAnswer",
-              .message = std::format("the driver does not answer for GPU {}", gpu.address)};
-    }
-    if (gpu.needs_reset)
-      return {.type = type::gpu,
-              .subject = gpu.address,
-              .verdict = Verdict::bad,
-              .reason = "GPUNeedsReset",
-              .message = std::format("GPU {} has memory to remap and needs a reset", gpu.address)};
-    if (wrong == wrong_.end()) return {.type = type::gpu, .subject = gpu.address};
-    if (sample.monotonic_ms - wrong->second.at < t_.quiet_ms) return bad(gpu.address, wrong->second);
-    wrong_.erase(wrong);
-    return {.type = type::gpu, .subject = gpu.address};
-  }
-
-  Thresholds t_;
-  std::map<std::string, Wrong> wrong_;
-};
-
 }  // namespace
 
 std::unique_ptr<Detector> hardware_detector(const Thresholds& t) { return std::make_unique<Hardware>(t); }
-std::unique_ptr<Detector> gpu_detector(const Thresholds& t) { return std::make_unique<Gpus>(t); }
 
 }  // namespace cloudos::health

@@ -98,22 +98,14 @@ std::optional<Xid> xid_of(std::string_view line) {
   auto address = facts::pci_address(place);
   if (!address.contains('.')) address += ".0";
   const auto comma = after.find(", ");
-  return Xid{
-      .address = std::move(address), .number = number, .text = comma == std::string_view::npos ? "" : std::string(after.substr(comma + 2))};
+  return Xid{.address = std::move(address),
+             .number = static_cast<std::uint64_t>(number),
+             .text = comma == std::string_view::npos ? "" : std::string(after.substr(comma + 2))};
 }
 
 std::string remounted_device_of(std::string_view line) {
   if (!line.ends_with("Remounting filesystem read-only") && !line.contains("forced readonly")) return {};
   return std::string(between(line, "(", ")"));
-}
-
-XidClass classify_xid(int xid) {
-  // Memory that could not be repaired any more (64), a device that is gone from the bus (79).
-  static constexpr std::array replace = {64, 79};
-  // Faults of what ran on it; NVIDIA's own device plugin leaves the device in service after most of these too.
-  static constexpr std::array transient = {8, 13, 31, 32, 43, 45, 63, 66, 68, 69, 92, 109, 137};
-  if (std::ranges::contains(replace, xid)) return XidClass::replace;
-  return std::ranges::contains(transient, xid) ? XidClass::transient : XidClass::reset;
 }
 
 std::string date_text(std::int64_t wall_ms) {

@@ -6,11 +6,10 @@
 namespace cloudos::health {
 
 Patience patience_of(std::string_view kind) {
-  // What is measured anew each time may be an outlier; what the kernel said, or a counter, is so the first time.
+  // What is measured anew each time may be an outlier; what the kernel said, a counter, or whoever judges GPUs, is so the first time.
   if (kind == type::clock || kind == type::sync) return {.bad = 3, .good = 3};
   if (kind == type::runtime || kind == type::kubelet) return {.bad = 3, .good = 2};
   if (kind == type::pids || kind == type::conntrack || kind == type::duplex) return {.bad = 2, .good = 2};
-  if (kind == type::gpu) return {.bad = 1, .good = 3};
   if (kind == type::read_only || kind == type::filling || kind == type::inodes) return {.bad = 1, .good = 2};
   return {};
 }
@@ -42,14 +41,14 @@ struct Monitor::State {
   void conclude(std::string_view kind, const Sample& sample, Outcome& out);
 };
 
-Monitor::Monitor(Thresholds t) : state_(std::make_unique<State>()) {
+Monitor::Monitor(Thresholds t, RestartLimits restarts) : state_(std::make_unique<State>()) {
   auto& detectors = state_->detectors;
   detectors.push_back(clock_detector(t));
   detectors.push_back(space_detector(t));
   detectors.push_back(limit_detector(t));
   detectors.push_back(kernel_detector(t));
   detectors.push_back(link_detector(t));
-  detectors.push_back(service_detector());
+  detectors.push_back(service_detector(restarts));
   detectors.push_back(certificate_detector(t));
   detectors.push_back(hardware_detector(t));
   detectors.push_back(gpu_detector(t));

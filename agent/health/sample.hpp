@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "agent/facts/facts.hpp"
+#include "agent/xid/xid.hpp"
 #include "core/os/file/file.hpp"
 
 namespace cloudos::health {
@@ -75,12 +76,15 @@ struct Sample {
   std::map<std::string, MemoryErrors> memory_errors;  // "mc0" -> since boot
 
   struct Gpu {
-    std::string address;
-    bool answered = false;  // its driver answered for it
-    bool too_hot = false;   // slowed down for its temperature
+    std::string address, uuid;
+    bool healthy = true;                     // fit to be given out, as agent/devices judges it
+    std::string cause;                       // why it is not
+    xid::Remedy remedy = xid::Remedy::none;  // what it takes until it is
+    bool answered = false;                   // its driver answered for it: what follows is so
+    bool too_hot = false;                    // slowed down for its temperature
     MemoryErrors errors;
-    bool needs_reset = false;  // rows wait to be remapped, the driver recommends a reset
   };
+  // As agent/devices sees them. Nothing: nobody watches them, and the kernel's log alone tells of their trouble.
   std::optional<std::vector<Gpu>> gpus;
 
   std::uint64_t tainted = 0;                // /proc/sys/kernel/tainted (Documentation/admin-guide/tainted-kernels.rst)

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cctype>
 #include <cstring>
 #include <format>
 #include <set>
@@ -7,6 +8,16 @@
 
 namespace cloudos::nvml {
 namespace {
+
+// It is kubelet's name of a device, of 63 characters at most with what sharing adds, and a CDI device's name. MIG instances of
+// drivers before 470 have others, with slashes; those are not offered.
+bool is_uuid(std::string_view text) {
+  return !text.empty() && text.size() <= 59 && std::ranges::all_of(text, [](unsigned char c) { return std::isalnum(c) != 0 || c == '-'; });
+}
+// It becomes a part of paths.
+bool is_bus(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789abcdef:.") == std::string_view::npos && text != "." && text != "..";
+}
 
 // The value that an optional function gives for a device, if it has it and gives one.
 template <class T, class F, class... A>
@@ -30,12 +41,20 @@ std::optional<MigInstance> look_at_instance(const Functions& call, api::Device d
   const auto attributes = ask<api::Attributes>(call.attributes, device);
   const auto gpu_instance = ask<unsigned>(call.gpu_instance, device);
   const auto compute_instance = ask<unsigned>(call.compute_instance, device);
-  if (!uuid || !attributes || !gpu_instance || !compute_instance) return std::nullopt;
+  if (!uuid || !is_uuid(*uuid) || !attributes || !gpu_instance || !compute_instance) return std::nullopt;
   return MigInstance{.uuid = std::move(*uuid),
                      .profile = profile_of(*attributes, whole),
                      .gpu_instance = *gpu_instance,
                      .compute_instance = *compute_instance,
-                     .memory = {attributes->memory_mib << 20U}};
+                     .memory = {attributes->memory_mib << 20U},
+                     .multiprocessors = attributes->multiprocessors,
+                     .gpu_slices = attributes->gpu_slices,
+                     .compute_slices = attributes->compute_slices,
+                     .copy_engines = attributes->copy_engines,
+                     .decoders = attributes->decoders,
+                     .encoders = attributes->encoders,
+                     .jpeg_engines = attributes->jpeg,
+                     .ofa_engines = attributes->ofa};
 }
 
 void look_at_mig(const Functions& call, api::Device device, Gpu& gpu) {
@@ -60,7 +79,9 @@ void look_at_links(const Functions& call, api::Device device, Gpu& gpu) {
     if (const auto remote = ask<api::PciInfo>(call.link_remote, device, link)) {
       // All GPUs on NVSwitches reach each other, but each switch has an address of its own: one name stands for the fabric.
       const bool fabric = ask<int>(call.link_remote_type, device, link) == api::link_to_switch;
-      far.insert(fabric ? "fabric" : sysfs_bus(std::string_view(remote->bus_id, ::strnlen(remote->bus_id, sizeof remote->bus_id))));
+      auto bus = sysfs_bus(std::string_view(remote->bus_id, ::strnlen(remote->bus_id, sizeof remote->bus_id)));
+      if (fabric) far.insert("fabric");
+      else if (is_bus(bus)) far.insert(std::move(bus));
     }
   }
   gpu.linked.assign(far.begin(), far.end());
@@ -96,13 +117,45 @@ std::vector<std::string> throttle_reasons(std::uint64_t bits) {
   return out;
 }
 
+// The hardware's slowdown may be for its power supply, too, but then its brake says so.
+bool slowed_by_heat(std::uint64_t bits) { return (bits & 0x60U) != 0 || (bits & 0x88U) == 0x8U; }
+
+Result<Inventory> inventory_from(const Functions& call, std::vector<std::pair<api::Device, std::string>>& gpus,
+                                 std::vector<std::string>* skipped) {
+  Inventory out;
+  CLOUDOS_ASSIGN(out.driver, text_from("driver version", call.driver_version));
+  int cuda = 0;
+  // 12040 is 12.4 (nvml.h, NVML_CUDA_DRIVER_VERSION_MAJOR and _MINOR).
+  if (call.cuda_version != nullptr && call.cuda_version(&cuda) == api::success && cuda > 0) {
+    out.cuda_major = cuda / 1000;
+    out.cuda_minor = cuda % 1000 / 10;
+  }
+  unsigned count = 0;
+  if (const auto code = call.count(&count); code != api::success) return fail(error_of("count GPUs", code));
+  if (count > most_gpus) return fail(ErrorKind::failed, std::format("NVML: count GPUs: it says that there are {}", count));
+  for (unsigned i = 0; i < count; ++i) {
+    api::Device device = nullptr;
+    const auto code = call.by_index(i, &device);
+    auto gpu = code == api::success ? look_at(call, device) : fail(error_of("GPU", code));
+    if (!gpu) {
+      if (skipped != nullptr) skipped->push_back(std::format("GPU {}: {}", i, gpu.error().message));
+      continue;
+    }
+    gpus.emplace_back(device, gpu->uuid);
+    out.gpus.push_back(std::move(*gpu));
+  }
+  return out;
+}
+
 Result<Gpu> look_at(const Functions& call, api::Device device) {
   Gpu gpu;
   CLOUDOS_ASSIGN(gpu.uuid, text_from("UUID", call.uuid, device));
+  if (!is_uuid(gpu.uuid)) return fail(ErrorKind::failed, "NVML: UUID: it is none");
   CLOUDOS_ASSIGN(gpu.name, text_from("name", call.name, device));
   api::PciInfo pci{};
   if (const auto code = call.pci(device, &pci); code != api::success) return fail(error_of("PCI address", code));
   gpu.pci_bus = sysfs_bus(std::string_view(pci.bus_id, ::strnlen(pci.bus_id, sizeof pci.bus_id)));
+  if (!is_bus(gpu.pci_bus)) return fail(ErrorKind::failed, "NVML: PCI address: it is none");
   if (const auto code = call.minor(device, &gpu.minor); code != api::success) return fail(error_of("device node", code));
   if (const auto memory = ask<api::Memory>(call.memory, device)) gpu.memory = {memory->total};
   if (call.compute_capability != nullptr && call.compute_capability(device, &gpu.compute_major, &gpu.compute_minor) != api::success)

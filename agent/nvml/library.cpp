@@ -114,31 +114,10 @@ Result<Library> Library::open(const std::filesystem::path& path) {
 const std::filesystem::path& Library::folder() const { return state_->folder; }
 
 Result<Inventory> Library::inventory(std::vector<std::string>* skipped) {
-  auto& call = state_->call;
-  Inventory out;
-  CLOUDOS_ASSIGN(out.driver, text_from("driver version", call.driver_version));
-  int cuda = 0;
-  // 12040 is 12.4 (nvml.h, NVML_CUDA_DRIVER_VERSION_MAJOR and _MINOR).
-  if (call.cuda_version != nullptr && call.cuda_version(&cuda) == api::success) {
-    out.cuda_major = cuda / 1000;
-    out.cuda_minor = cuda % 1000 / 10;
-  }
-  unsigned count = 0;
-  if (const auto code = call.count(&count); code != api::success) return fail(error_of("count GPUs", code));
-  const auto before = std::exchange(state_->gpus, {});
-  for (unsigned i = 0; i < count; ++i) {
-    api::Device device = nullptr;
-    const auto code = call.by_index(i, &device);
-    auto gpu = code == api::success ? look_at(call, device) : fail(error_of("GPU", code));
-    if (!gpu) {
-      if (skipped != nullptr) skipped->push_back(std::format("GPU {}: {}", i, gpu.error().message));
-      continue;
-    }
-    state_->gpus.emplace_back(device, gpu->uuid);
-    out.gpus.push_back(std::move(*gpu));
-  }
+  std::vector<std::pair<api::Device, std::string>> found;
+  CLOUDOS_ASSIGN(auto out, inventory_from(state_->call, found, skipped));
   // A set that is made anew misses what happens in between.
-  if (state_->gpus != before) state_->listen_for_events();
+  if (std::exchange(state_->gpus, found) != found) state_->listen_for_events();
   return out;
 }
 

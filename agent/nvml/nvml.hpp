@@ -20,6 +20,8 @@ struct MigInstance {
   std::string profile;  // "1g.10gb", "1c.3g.40gb"
   unsigned gpu_instance = 0, compute_instance = 0;
   Bytes memory;
+  unsigned multiprocessors = 0, gpu_slices = 0, compute_slices = 0;
+  unsigned copy_engines = 0, decoders = 0, encoders = 0, jpeg_engines = 0, ofa_engines = 0;
   bool operator==(const MigInstance&) const = default;
 };
 
@@ -74,6 +76,9 @@ struct Inventory {
 
 // "power cap", "thermal (hardware)" …, those that slow the GPU down; idling and clocks that somebody set do not count.
 [[nodiscard]] std::vector<std::string> throttle_reasons(std::uint64_t bits);
+
+// Whether one of them is heat.
+[[nodiscard]] bool slowed_by_heat(std::uint64_t bits);
 
 // "00000000:18:00.0" as sysfs has it: "0000:18:00.0" (four digits of domain, or eight when it needs them; lower case).
 [[nodiscard]] std::string sysfs_bus(std::string_view bus);

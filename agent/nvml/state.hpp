@@ -38,6 +38,11 @@ Result<std::string> text_from(std::string_view what, F function, A... arguments)
   return std::string(buffer);
 }
 
+// More than a machine can hold: a count beyond it is none.
+constexpr unsigned most_gpus = 256;
+// `gpus`: the handle and UUID of each, in order.
+[[nodiscard]] Result<Inventory> inventory_from(const Functions& call, std::vector<std::pair<api::Device, std::string>>& gpus,
+                                               std::vector<std::string>* skipped);
 [[nodiscard]] Result<Gpu> look_at(const Functions& call, api::Device device);
 [[nodiscard]] Reading read_from(const Functions& call, api::Device device, const std::string& uuid);
 

@@ -1,6 +1,5 @@
 #include "agent/nvml/watch.hpp"
 
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -8,9 +7,8 @@
 #include <cerrno>
 #include <condition_variable>
 #include <mutex>
-#include <system_error>
-#include <thread>
 
+#include "agent/nvml/apart.hpp"
 #include "core/os/file/file.hpp"
 
 namespace cloudos::nvml {
@@ -161,17 +159,7 @@ Result<Watch> Watch::start(const std::filesystem::path& path, const WatchTiming&
   shared->timing = timing;
   shared->event = os::Fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   if (!shared->event) return fail_errno("eventfd", errno);
-  // Signals are the loop's: the thread inherits a mask without them.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  Status started;
-  try {
-    std::thread([shared] { work(shared); }).detach();
-  } catch (const std::system_error& error) { started = fail(ErrorKind::io, std::string("start a thread: ") + error.what()); }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  CLOUDOS_TRY(started);
+  CLOUDOS_TRY(run_apart([shared] { work(shared); }));
   return Watch(std::move(shared));
 }
 

@@ -8,6 +8,8 @@
 #include <limits>
 #include <numeric>
 
+#include "core/base/utf8.hpp"
+
 namespace cloudos {
 namespace {
 
@@ -23,28 +25,6 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
     }
   }
   return row.back();
-}
-
-// The length of the well-formed UTF-8 sequence at the start of `s`, 0 when there is none (RFC 3629, section 4).
-std::size_t utf8_length(std::string_view s) {
-  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(s[i]); };
-  const auto tail = [&](std::size_t i) { return i < s.size() && (at(i) & 0xC0) == 0x80; };
-  const unsigned char c = at(0);
-  if (c < 0x80) return 1;
-  if (c >= 0xC2 && c <= 0xDF) return tail(1) ? 2 : 0;
-  if (c >= 0xE0 && c <= 0xEF) {
-    if (!tail(1) || !tail(2)) return 0;
-    if (c == 0xE0 && at(1) < 0xA0) return 0;
-    if (c == 0xED && at(1) > 0x9F) return 0;
-    return 3;
-  }
-  if (c >= 0xF0 && c <= 0xF4) {
-    if (!tail(1) || !tail(2) || !tail(3)) return 0;
-    if (c == 0xF0 && at(1) < 0x90) return 0;
-    if (c == 0xF4 && at(1) > 0x8F) return 0;
-    return 4;
-  }
-  return 0;
 }
 
 }  // namespace

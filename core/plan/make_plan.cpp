@@ -210,7 +210,8 @@ class Builder {
     steps.add("pod-network", "the node's part of the pod network", "each node has a range of its own",
               model::PodNetwork{m.node, m.address, input_.config.pod_cidr});
     steps.add("node-ready", "the node is Ready", "it can run pods", model::NodeReady{m.node, 300});
-    add(stage_id("ready", m), m, "pod network, Ready", std::move(after), std::move(steps));
+    add_agent(steps);
+    add(stage_id("ready", m), m, "pod network, Ready, agent", std::move(after), std::move(steps));
   }
 
   void make_ready() {

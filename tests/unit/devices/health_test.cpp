@@ -89,6 +89,17 @@ TEST_CASE("an Xid that nobody knows is a short illness") {
   CHECK(gpu.changes_within(well, 300s) == 30s);
 }
 
+TEST_CASE("what a GPU needs is the gravest of all that came since it became unfit, and nothing once it is fit") {
+  Gpu gpu;
+  REQUIRE(gpu.health.look(lost, gpu.now));
+  CHECK(gpu.health.remedy() == xid::Remedy::time);
+  gpu.health.xid(64, gpu.now);
+  gpu.health.xid(48, gpu.now);
+  CHECK(gpu.health.remedy() == xid::Remedy::replace);
+  REQUIRE(gpu.changes_within(well, 3600s));
+  CHECK(gpu.health.remedy() == xid::Remedy::none);
+}
+
 TEST_CASE("the first cause stays the cause") {
   Gpu gpu;
   CHECK(gpu.health.xid(79, gpu.now));
@@ -111,6 +122,7 @@ TEST_CASE("what a driver wants done decides, and rows that wait for a reset do n
     reading.recovery = recovery;
     CHECK(seen_of(reading).sure);
     CHECK_FALSE(seen_of(reading).problem.empty());
+    CHECK(seen_of(reading).remedy == (recovery == nvml::Recovery::reboot ? xid::Remedy::restart : xid::Remedy::reset));
   }
   reading.recovery = nvml::Recovery::none;
   reading.remap_failed = true;

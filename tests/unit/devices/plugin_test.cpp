@@ -175,3 +175,86 @@ TEST_CASE("a driver that goes takes all GPUs out of service, and they are back w
   REQUIRE(k.until([&] { return k.changes.size() == 4; }, 25s));
   CHECK(k.allocate({"GPU-a"}));
 }
+
+TEST_CASE("one look at the driver tells who is ill, why and what it takes, its figures and what is offered") {
+  Kubelet k;
+  k.start();
+  k.options.replicas = {{"nvidia.com/gpu", 2}};
+  const auto plugin = devices::Plugin::start(k.loop, k.options, k.log);
+  REQUIRE(plugin);
+  CHECK(plugin->cards().empty());
+  CHECK(plugin->inventory().error().message == "the driver has not answered yet");
+  REQUIRE(k.until([&] { return plugin->cards().size() == 2; }));
+  CHECK(plugin->inventory()->gpus.size() == 2);
+  CHECK(plugin->offered() == std::map<std::string, devices::Counts>{{"nvidia.com/gpu", {.healthy = 4, .unhealthy = 0}}});
+  auto ill = healthy;
+  ill.replace(ill.find("recovery=0"), 10, "recovery=1 used=1024 temperature=88 power=650000 busy=97 ecc=2 ecc_corrected=5 throttle=64");
+  k.say(ill + "xid gpu=0 number=48\n");
+  REQUIRE(k.until([&] { return k.changes.size() == 1 && plugin->cards()[0].last_xid && plugin->cards()[0].busy; }));
+  const auto cards = plugin->cards();
+  const devices::CardState expected{.uuid = "GPU-a",
+                                    .address = "0000:18:00.0",
+                                    .vendor = "nvidia",
+                                    .model = "H100",
+                                    .healthy = false,
+                                    .cause = k.changes[0].cause,
+                                    .remedy = xid::Remedy::reset,
+                                    .answered = true,
+                                    .last_xid = 48,
+                                    .too_hot = true,
+                                    .temperature = 88,
+                                    .power = 650'000,
+                                    .busy = 97,
+                                    .memory_total = Bytes{81559ULL << 20U},
+                                    .memory_used = 1_GiB,
+                                    .ecc_corrected = 5,
+                                    .ecc_uncorrected = 2,
+                                    .throttle = {"thermal (hardware)"}};
+  CHECK(cards[0] == expected);
+  CHECK(cards[1].healthy);
+  CHECK_FALSE(cards[1].too_hot);
+  CHECK(plugin->offered().at("nvidia.com/gpu") == devices::Counts{.healthy = 2, .unhealthy = 2});
+  // A driver that goes takes its figures with it; what there is stays known.
+  std::filesystem::remove(k.folder / "gpus");
+  REQUIRE(k.until([&] { return !plugin->cards()[1].healthy; }));
+  CHECK_FALSE(plugin->cards()[1].answered);
+  CHECK_FALSE(plugin->cards()[1].temperature);
+  CHECK(plugin->inventory()->gpus.size() == 2);
+}
+
+TEST_CASE("GPUs of the kernel's own drivers are told with what sysfs says of them") {
+  Kubelet k;
+  k.options.nvml.clear();
+  const std::string device = "sys/class/drm/renderD128/device/", bus = "sys/bus/pci/devices/0000:c1:00.0/";
+  const auto put = [&](const std::string& path, const std::string& text) { REQUIRE(os::write_atomic(k.folder / path, text, 0644)); };
+  put(device + "vendor", "0x1002\n");
+  put(device + "uevent", "DRIVER=amdgpu\nPCI_SLOT_NAME=0000:c1:00.0\n");
+  put(bus + "gpu_busy_percent", "73\n");
+  put(bus + "mem_info_vram_total", "68702699520\n");
+  put(bus + "mem_info_vram_used", "1073741824\n");
+  put(bus + "hwmon/hwmon4/temp1_input", "48000\n");
+  put(bus + "hwmon/hwmon4/power1_average", "210000000\n");
+  put(bus + "ras/umc_err_count", "ue: 1\nce: 7\n");
+  for (const auto* node : {"dev/dri/renderD128", "dev/kfd"}) put(node, "");
+  const auto plugin = devices::Plugin::start(k.loop, k.options, k.log);
+  REQUIRE(plugin);
+  const devices::CardState expected{.uuid = {},
+                                    .address = "0000:c1:00.0",
+                                    .vendor = "amd",
+                                    .model = {},
+                                    .cause = {},
+                                    .answered = true,
+                                    .temperature = 48,
+                                    .power = 210'000,
+                                    .busy = 73,
+                                    .memory_total = Bytes{68702699520},
+                                    .memory_used = 1_GiB,
+                                    .ecc_corrected = 7,
+                                    .ecc_uncorrected = 1};
+  CHECK(plugin->cards() == std::vector{expected});
+  CHECK(plugin->offered().at("amd.com/gpu") == devices::Counts{.healthy = 1, .unhealthy = 0});
+  CHECK(plugin->inventory().error().message == "there is no NVIDIA GPU");
+  put(bus + "power/runtime_status", "suspended\n");
+  REQUIRE(k.until([&] { return !plugin->cards()[0].busy; }));
+  CHECK(plugin->cards()[0].healthy);
+}

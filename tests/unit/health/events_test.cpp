@@ -165,19 +165,84 @@ TEST_CASE("an hour after its restarts a service that hangs again is restarted ag
   CHECK(restarts <= 9);
 }
 
-TEST_CASE("a GPU that reports a fault needs a reset, and is well when its driver answers and nothing came for a while") {
+TEST_CASE("a GPU is as ill as whoever gives it out says, for as long as they say, and for their cause") {
   Machine machine;
   machine.sample.gpus = {{.address = "0000:1b:00.0", .answered = true}, {.address = "0000:43:00.0", .answered = true}};
   machine.look();
+  CHECK_FALSE(machine.bad(type::gpu));
+  auto& gpu = machine.sample.gpus->front();
+  gpu.healthy = false;
+  gpu.cause = "Xid 119: the GPU's system processor does not answer";
+  gpu.remedy = xid::Remedy::reset;
+  machine.look();
+  CHECK(machine.condition(type::gpu).reason == "GPUNeedsReset");
+  CHECK(machine.condition(type::gpu).message.contains("GPU 0000:1b:00.0: Xid 119"));
+  CHECK(machine.is_problem(type::gpu, "0000:1b:00.0"));
+  CHECK_FALSE(machine.is_problem(type::gpu, "0000:43:00.0"));
+  CHECK(machine.told("GPUNeedsReset") == 1);
+  machine.looks(100);
+  CHECK(machine.bad(type::gpu));
+  machine.sample.gpus->front() = {.address = "0000:1b:00.0", .answered = true};
+  machine.look();
+  CHECK_FALSE(machine.bad(type::gpu));
+  CHECK(machine.told("GPUUnhealthyCleared") == 1);
+}
+
+TEST_CASE("what a GPU needs is the condition's reason") {
+  for (const auto& [remedy, answered, reason] :
+       {std::tuple{xid::Remedy::time, true, "GPUUnfit"}, std::tuple{xid::Remedy::time, false, "GPUDoesNotAnswer"},
+        std::tuple{xid::Remedy::reset, false, "GPUNeedsReset"}, std::tuple{xid::Remedy::restart, false, "GPULost"},
+        std::tuple{xid::Remedy::replace, true, "GPUNeedsReplacement"}}) {
+    Machine machine;
+    machine.sample.gpus = {{.address = "0000:1b:00.0", .healthy = false, .cause = "ill", .remedy = remedy, .answered = answered}};
+    machine.look();
+    CHECK(machine.condition(type::gpu).reason == reason);
+  }
+}
+
+TEST_CASE("an error in the kernel's log is told of a GPU that is watched, and takes nothing from it that its watcher does not") {
+  Machine machine;
+  machine.sample.gpus = {{.address = "0000:1b:00.0", .answered = true}};
+  machine.says("NVRM: Xid (PCI:0000:1b:00): 79, pid=1, name=x, GPU has fallen off the bus.");
+  machine.look();
+  CHECK(machine.told("GPUFault") == 1);
+  CHECK_FALSE(machine.bad(type::gpu));
+}
+
+TEST_CASE("what the kernel's log tells from before is no illness until the watcher has had time to look") {
+  Machine machine;
+  machine.sample.gpus.emplace();
+  machine.says("NVRM: Xid (PCI:0000:1b:00): 79, pid=1, name=x, GPU has fallen off the bus.");
+  machine.look();
+  CHECK_FALSE(machine.bad(type::gpu));
+  Machine other = std::move(machine);
+  other.sample.gpus = {{.address = "0000:1b:00.0", .answered = true}};
+  other.looks(10);
+  CHECK(other.told("GPULost") == 0);
+  // A GPU that the watcher never finds is lost, as the log said.
+  other.sample.gpus = {{.address = "0000:43:00.0", .answered = true}};
+  other.says("NVRM: Xid (PCI:0000:1b:00): 79, pid=1, name=x, GPU has fallen off the bus.");
+  other.look();
+  CHECK(other.condition(type::gpu).reason == "GPULost");
+}
+
+TEST_CASE("where nobody watches GPUs, one that reports a fault in the kernel's log needs a reset, and stays so") {
+  Machine machine;
   machine.says("NVRM: Xid (PCI:0000:1b:00): 119, pid=1234, name=python, Timeout after 6s of waiting for RPC response from GPU0 GSP!");
   machine.look();
   CHECK(machine.condition(type::gpu).reason == "GPUNeedsReset");
   CHECK(machine.condition(type::gpu).message.contains("Xid 119"));
   CHECK(machine.is_problem(type::gpu, "0000:1b:00.0"));
-  CHECK_FALSE(machine.is_problem(type::gpu, "0000:43:00.0"));
   CHECK(machine.told("GPUFault") == 1);
-  machine.looks(9);
+  machine.looks(100);
   CHECK(machine.bad(type::gpu));
+}
+
+TEST_CASE("where nobody watches GPUs, an error that nobody knows is an illness until nothing came for a while") {
+  Machine machine;
+  machine.says("NVRM: Xid (PCI:0000:1b:00): 4711, what?");
+  machine.looks(9);
+  CHECK(machine.condition(type::gpu).reason == "GPUUnfit");
   machine.looks(4);
   CHECK_FALSE(machine.bad(type::gpu));
   CHECK(machine.told("GPUUnhealthyCleared") == 1);
@@ -197,19 +262,20 @@ TEST_CASE("a GPU that fell off the bus is lost, also when nobody can ask its dri
   machine.says("NVRM: Xid (PCI:0000:1b:00): 79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus.");
   machine.looks(100);
   CHECK(machine.condition(type::gpu).reason == "GPULost");
-  machine.sample.gpus = {{.address = "0000:1b:00.0", .answered = false}};
+  machine.sample.gpus = {{.address = "0000:1b:00.0", .healthy = false, .cause = "no answer", .answered = false}};
   machine.looks(10);
   CHECK(machine.bad(type::gpu));
-  machine.sample.gpus->front().answered = true;
+  machine.sample.gpus->front() = {.address = "0000:1b:00.0", .answered = true};
   machine.looks(3);
   CHECK_FALSE(machine.bad(type::gpu));
 }
 
 TEST_CASE("what Xid errors mean is known, and an unknown one is taken seriously") {
-  CHECK(classify_xid(13) == XidClass::transient);
-  CHECK(classify_xid(79) == XidClass::replace);
-  CHECK(classify_xid(48) == XidClass::reset);
-  CHECK(classify_xid(12345) == XidClass::reset);
+  CHECK(xid::remedy_of(13) == xid::Remedy::none);
+  CHECK(xid::remedy_of(79) == xid::Remedy::restart);
+  CHECK(xid::remedy_of(64) == xid::Remedy::replace);
+  CHECK(xid::remedy_of(48) == xid::Remedy::reset);
+  CHECK(xid::remedy_of(12345) == xid::Remedy::time);
   CHECK_FALSE(xid_of("NVRM: Xid (PCI:0000:1b:00) garbage"));
   CHECK(xid_of("NVRM: Xid (PCI:0000:1b:00): 63, Row remapper")->address == "0000:1b:00.0");
 }
