@@ -8,7 +8,9 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/cli/devices.hpp"
+#include "agent/cli/join.hpp"
 #include "agent/cli/metrics.hpp"
+#include "agent/cli/run.hpp"
 #include "agent/cli/sample.hpp"
 #include "agent/cli/settings.hpp"
 #include "agent/cli/token.hpp"
@@ -228,6 +230,8 @@ int run(std::vector<std::string> arguments) {
   add_store(app, status);
   add_work(app, status, options);
   add_devices(app, status);
+  add_join(app, status);
+  add_run(app, status);
   add_token(app, status);
   try {
     std::ranges::reverse(arguments);  // CLI11 takes them from the back

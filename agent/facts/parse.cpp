@@ -145,7 +145,6 @@ std::vector<MountLine> parse_mountinfo(std::string_view text) {
                    .type = std::string(dash[1]),
                    .device = unescape(dash[2]),
                    .read_only = has_option(words[5], "ro") || has_option(dash[3], "ro"),
-                   .file_system_read_only = has_option(dash[3], "ro"),
                    .super_options = std::string(dash[3])});
   }
   return out;

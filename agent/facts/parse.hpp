@@ -24,8 +24,7 @@ struct MountLine {
   std::string device_number;  // "254:0"
   std::string subtree;        // the part of the file system that is seen: "/" unless it is a bind mount or a subvolume
   std::string path, type, device;
-  bool read_only = false;              // the mount, or all of its file system
-  bool file_system_read_only = false;  // all of it
+  bool read_only = false;
   std::string super_options;           // of cgroup v1 mounts: their controllers
 };
 [[nodiscard]] std::vector<MountLine> parse_mountinfo(std::string_view text);

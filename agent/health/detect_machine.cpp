@@ -82,11 +82,12 @@ class Limits final : public Detector {
 
 class Services final : public Detector {
  public:
+  explicit Services(RestartLimits limits) : limits_(limits) {}
   void look(const Sample& sample, Readings& out) override {
     for (const auto& service : sample.services) {
       const auto kind = service.name == "kubelet" ? type::kubelet : type::runtime;
       out.looked.insert(kind);
-      auto& policy = policies_[service.name];
+      auto& policy = policies_.try_emplace(service.name, limits_).first->second;
       const auto verdict = policy.look(sample.monotonic_ms, service.answered);
       out.list.push_back(reading(service, kind, verdict, policy.attempts()));
       if (verdict == RestartPolicy::Verdict::restart)
@@ -97,7 +98,7 @@ class Services final : public Detector {
  private:
   static Reading reading(const Sample::Service& service, std::string_view kind, RestartPolicy::Verdict verdict, int attempts) {
     Reading out{.type = kind, .subject = service.name, .verdict = service.answered ? Verdict::good : Verdict::bad};
-    if (verdict == RestartPolicy::Verdict::left_alone) {
+    if (verdict == RestartPolicy::Verdict::left_alone && attempts > 0) {
       out.reason = "NotRestartedAgain";
       out.message =
           std::format("{} does not answer ({}) and was restarted {} times within an hour: it is left alone now, look at its journal",
@@ -108,6 +109,7 @@ class Services final : public Detector {
     }
     return out;
   }
+  RestartLimits limits_;
   std::map<std::string, RestartPolicy> policies_;
 };
 
@@ -137,7 +139,7 @@ class Certificates final : public Detector {
 
 std::unique_ptr<Detector> clock_detector(const Thresholds& t) { return std::make_unique<Clock>(t); }
 std::unique_ptr<Detector> limit_detector(const Thresholds& t) { return std::make_unique<Limits>(t); }
-std::unique_ptr<Detector> service_detector() { return std::make_unique<Services>(); }
+std::unique_ptr<Detector> service_detector(RestartLimits limits) { return std::make_unique<Services>(limits); }
 std::unique_ptr<Detector> certificate_detector(const Thresholds& t) { return std::make_unique<Certificates>(t); }
 
 RestartPolicy::Verdict RestartPolicy::look(std::int64_t now_ms, bool answered) {

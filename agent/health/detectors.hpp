@@ -46,7 +46,7 @@ struct Patience {
 [[nodiscard]] std::unique_ptr<Detector> limit_detector(const Thresholds& thresholds);   // PIDs, conntrack, durable writes
 [[nodiscard]] std::unique_ptr<Detector> kernel_detector(const Thresholds& thresholds);  // oops, hung tasks, OOM
 [[nodiscard]] std::unique_ptr<Detector> link_detector(const Thresholds& thresholds);
-[[nodiscard]] std::unique_ptr<Detector> service_detector();
+[[nodiscard]] std::unique_ptr<Detector> service_detector(RestartLimits limits);
 [[nodiscard]] std::unique_ptr<Detector> certificate_detector(const Thresholds& thresholds);
 [[nodiscard]] std::unique_ptr<Detector> hardware_detector(const Thresholds& thresholds);  // heat, memory errors
 [[nodiscard]] std::unique_ptr<Detector> gpu_detector(const Thresholds& thresholds);

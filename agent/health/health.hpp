@@ -69,6 +69,7 @@ struct Thresholds {
   int flaps = 6;                                            // changes of carrier within quiet_ms
   std::int64_t certificate_bad_s = 14LL * 86400, certificate_good_s = 21LL * 86400;
   std::uint64_t corrected_an_hour = 100;  // memory errors that were corrected
+  bool operator==(const Thresholds&) const = default;
 };
 
 // What to do about a service that does not answer.
@@ -76,6 +77,14 @@ struct Restart {
   std::string service;
   std::string reason;
   int attempt = 0;  // 1 for the first within the hour
+};
+
+// How often a service is restarted.
+struct RestartLimits {
+  int failures = 3;
+  std::int64_t first_pause_ms = 30'000, longest_pause_ms = 600'000;
+  int an_hour = 3;  // 0: never
+  bool operator==(const RestartLimits&) const = default;
 };
 
 struct Outcome {
@@ -86,7 +95,7 @@ struct Outcome {
 
 class Monitor {
  public:
-  explicit Monitor(Thresholds thresholds = {});
+  explicit Monitor(Thresholds thresholds = {}, RestartLimits restarts = {});
   ~Monitor();
   Monitor(Monitor&&) noexcept;
   Monitor& operator=(Monitor&&) noexcept;
@@ -106,11 +115,7 @@ class Monitor {
 // an hour; after that it is left alone, and said, until it answers or the hour has passed.
 class RestartPolicy {
  public:
-  struct Limits {
-    int failures = 3;
-    std::int64_t first_pause_ms = 30'000, longest_pause_ms = 600'000;
-    int an_hour = 3;
-  };
+  using Limits = RestartLimits;
   enum class Verdict { fine, waiting, restart, left_alone };
   RestartPolicy() = default;
   explicit RestartPolicy(Limits limits) : limits_(limits) {}

@@ -41,14 +41,18 @@ void look_at_file_systems(const Senses& senses, Sample& sample) {
   if (mounts.empty()) return;
   auto& out = sample.file_systems.emplace();
   for (const auto& mount : mounts) {
+    // What lies over it hides it, whatever that is.
+    if (!std::ranges::contains(types, mount.type)) std::erase_if(out, [&](const auto& fs) { return fs.path == mount.path; });
     if (mount.subtree != "/" || !std::ranges::contains(types, mount.type)) continue;
     // A later mount on the same path hides the earlier; a device that is mounted twice is one.
     const auto same = std::ranges::find_if(out, [&](const auto& fs) { return fs.path == mount.path || fs.device == mount.device; });
     if (same != out.end() && same->path != mount.path) continue;
     auto& system = same != out.end() ? *same : out.emplace_back();
-    // Of the file system, not of the mount: the kernel makes the whole of it read-only when its disk fails, and the agent sees
-    // most mounts read-only anyway (systemd.exec(5), ProtectSystem=).
-    system = {.path = mount.path, .device = mount.device, .type = mount.type, .read_only = mount.file_system_read_only};
+    // Of the file system itself: a service sees its mounts read-only where its unit says so (ProtectSystem).
+    system = {.path = mount.path,
+              .device = mount.device,
+              .type = mount.type,
+              .read_only = std::ranges::contains(split(mount.super_options, ','), "ro")};
   }
   for (auto& system : out) {
     if (!senses.space) continue;

@@ -41,14 +41,14 @@ struct Monitor::State {
   void conclude(std::string_view kind, const Sample& sample, Outcome& out);
 };
 
-Monitor::Monitor(Thresholds t) : state_(std::make_unique<State>()) {
+Monitor::Monitor(Thresholds t, RestartLimits restarts) : state_(std::make_unique<State>()) {
   auto& detectors = state_->detectors;
   detectors.push_back(clock_detector(t));
   detectors.push_back(space_detector(t));
   detectors.push_back(limit_detector(t));
   detectors.push_back(kernel_detector(t));
   detectors.push_back(link_detector(t));
-  detectors.push_back(service_detector());
+  detectors.push_back(service_detector(restarts));
   detectors.push_back(certificate_detector(t));
   detectors.push_back(hardware_detector(t));
   detectors.push_back(gpu_detector(t));

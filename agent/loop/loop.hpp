@@ -45,7 +45,7 @@ class Loop {
   [[nodiscard]] Result<Source> watch(int fd, std::uint32_t events, std::function<void(std::uint32_t)> ready);
   // Calls back once, `span` from now; with a slack of a tenth, so that the kernel may wake us together with others.
   [[nodiscard]] Result<Source> after(Milliseconds span, std::function<void()> due);
-  // Calls back with the name of each entry of the folder that is made or moved there, and with "" when the folder itself
+  // Calls back with the name of each entry of the folder that is made, moved there or written, and with "" when the folder itself
   // goes, which ends the watch (inotify(7)). Errors: io; a folder that is not there is one.
   [[nodiscard]] Result<Source> folder(const std::filesystem::path& path, std::function<void(const std::string&)> made);
 

@@ -6,6 +6,7 @@
 
 #include "agent/facts/parse.hpp"
 #include "agent/metrics/collectors.hpp"
+#include "core/base/text.hpp"
 
 namespace cloudos::metrics {
 namespace {
@@ -45,8 +46,12 @@ std::string text_of(int error) {
 std::vector<facts::MountLine> mounts_of(Look& look) {
   // Those of the machine, not those that this process is given to see. Where processes of others are hidden, its own.
   auto text = look.proc.text("1/mountinfo", look.room);
-  if (!text) text = look.proc.text("self/mountinfo", look.room);
+  const bool own = !text;
+  if (own) text = look.proc.text("self/mountinfo", look.room);
   auto mounts = facts::parse_mountinfo(text.value_or(""));
+  // A service's own view is read-only where its unit says so (ProtectSystem); what the file system itself is, it says after all.
+  for (auto& mount : mounts)
+    if (own) mount.read_only = std::ranges::contains(split(mount.super_options, ','), "ro");
   std::erase_if(mounts, [](const auto& mount) { return left_out(mount.path) || no_storage(mount.type); });
   // The same mount seen twice is told once.
   std::set<std::tuple<std::string, std::string, std::string>> seen;

@@ -36,6 +36,7 @@ struct Settings {
     bool restart = true;                 // a hung containerd or kubelet is restarted
     health::RestartPolicy::Limits restarts;
     health::Thresholds thresholds;
+    bool operator==(const Health&) const = default;
   } health;
   struct Gpus {
     bool enabled = true;
@@ -44,6 +45,7 @@ struct Settings {
     bool rename_shared = false;
     Milliseconds probe{10'000}, recover{30'000};
     std::string nvml;  // the library's file; empty: where drivers have it
+    bool operator==(const Gpus&) const = default;
   } gpus;
 };
 

@@ -144,7 +144,13 @@ Status apply(const model::Folder& a, Session& session) {
 
 // --- WriteFile ---
 
-Result<Check> check(const model::WriteFile& a, Session& session) { return check_file(session, a.path, a.content, a.mode); }
+Result<Check> check(const model::WriteFile& a, Session& session) {
+  if (a.keep_existing) {
+    CLOUDOS_ASSIGN(const auto state, state_of(session.at(a.path)));
+    if (state.kind == FileState::Kind::file || state.kind == FileState::Kind::link) return Check::satisfied();
+  }
+  return check_file(session, a.path, a.content, a.mode);
+}
 Result<Undo> before(const model::WriteFile& a, Session& session) { return keep_before(session, a.path, os::sha256(a.content)); }
 Status apply(const model::WriteFile& a, Session& session) { return write_file(session, a.path, a.content, a.mode); }
 

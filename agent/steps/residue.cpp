@@ -22,12 +22,12 @@ void add_processes(const Environment& env, std::vector<std::string>& out) {
 void add_units(Environment& env, std::vector<std::string>& out) {
   std::error_code error;
   for (const auto& each : fs::recursive_directory_iterator(env.at("/etc/systemd/system"), error))
-    if (const auto name = each.path().filename().string(); name.starts_with("cloudos-"))
+    if (const auto name = each.path().filename().string(); name.starts_with("cloudos-") && name != join_unit)
       out.push_back("unit file /" + each.path().lexically_relative(env.root).string() + " is still there");
   const auto units = env.services.list_units("cloudos-*");
   if (!units) return;
   for (const auto& unit : *units) {
-    if (unit.starts_with("cloudos-apply-")) continue;
+    if (unit.starts_with("cloudos-apply-") || unit == join_unit) continue;
     const auto state = env.services.state(unit);
     if (state && (state->active == "active" || state->active == "activating")) out.push_back("unit " + unit + " is still active");
   }

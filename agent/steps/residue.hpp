@@ -9,6 +9,9 @@
 
 namespace cloudos::steps {
 
+// By which a machine joins by itself. It came with the machine, as the agent's folder did, and stays.
+inline constexpr auto join_unit = "cloudos-join.service";
+
 // A sentence for each thing. `kubernetes`: whether the Kubernetes that was here was ours; then what it makes counts too.
 // `tables_before`: the firewall tables from before it.
 [[nodiscard]] std::vector<std::string> residue(Environment& env, bool kubernetes, const std::set<std::string>& tables_before);

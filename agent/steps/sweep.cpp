@@ -232,7 +232,7 @@ std::vector<std::string> our_folders(const Environment& env) {
 
 std::vector<std::string> side_effects() {
   // Deepest first. Made by kubelet, containerd and the CNI plugins on their way to what they keep; by the host paths of
-  // kube-proxy and flannel (/lib/modules, the iptables lock); by kubeadm's control plane (the flexvolume folder, certificates).
+  // kube-proxy and flannel (/lib/modules, the iptables lock); by kubeadm's control plane (the flexvolume folder, certificates); by the agent (CDI specs).
   return {"/usr/libexec/kubernetes/kubelet-plugins/volume/exec",
           "/usr/libexec/kubernetes/kubelet-plugins/volume",
           "/usr/libexec/kubernetes/kubelet-plugins",
@@ -243,6 +243,7 @@ std::vector<std::string> side_effects() {
           "/run/containerd/s",
           "/run/containerd",
           "/run/xtables.lock",
+          "/run/cdi",
           "/etc/cni/net.d",
           "/etc/cni",
           "/opt/cni/bin",
@@ -263,6 +264,10 @@ std::string absent_now(const Environment& env) {
 }
 
 void remove_side_effects(const Environment& env, const std::set<std::string>& absent_before) {
+  // The agent's specs of GPUs; others may have theirs beside them.
+  std::error_code none;
+  for (const auto& spec : fs::directory_iterator(env.at("/run/cdi"), none))
+    if (spec.path().filename().string().starts_with("cloudos-")) ::unlink(spec.path().c_str());
   for (const auto& path : side_effects()) {
     if (!absent_before.contains(path)) continue;
     std::error_code error;

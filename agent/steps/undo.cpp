@@ -115,7 +115,8 @@ class WalkBack {
     if (kubernetes_ &&
         session_.env.services.state("kubepods.slice").transform([](const auto& s) { return s.active == "active"; }).value_or(false))
       names.insert("kubepods.slice");
-    std::erase_if(names, [](const auto& name) { return name.starts_with("cloudos-apply-"); });
+    // The unit by which a machine joins by itself came with the machine, and may be what undoes just now.
+    std::erase_if(names, [](const auto& name) { return name.starts_with("cloudos-apply-") || name == join_unit; });
     // A socket would start its service again.
     for (const bool sockets : {true, false})
       for (const auto& name : names)

@@ -13,9 +13,6 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "core/os/crypto/crypto.hpp"
-#include "core/os/file/file.hpp"
-
 namespace cloudos::store {
 namespace {
 
@@ -29,6 +26,8 @@ std::optional<std::uint64_t> size_of(const fs::path& path) {
   if (::stat(path.c_str(), &s) != 0 || !S_ISREG(s.st_mode)) return std::nullopt;
   return static_cast<std::uint64_t>(s.st_size);
 }
+
+fs::path part_of(const fs::path& path) { return path.string() + ".part"; }
 
 // The stream after its header line: what was read past the newline comes first.
 class Stream {
@@ -100,37 +99,6 @@ Result<os::Fd> open_part(const fs::path& part, const Blob& blob) {
   return fd;
 }
 
-Status receive_one(Stream& in, const Blob& blob, const fs::path& path) {
-  const auto part = fs::path(path.string() + ".part");
-  CLOUDOS_ASSIGN(auto fd, open_part(part, blob));
-  os::Sha256 sum;
-  CLOUDOS_TRY(hash_present(fd.get(), blob.offset, sum));
-  for (auto left = blob.size - blob.offset; left > 0;) {
-    CLOUDOS_ASSIGN(auto bytes, in.next(left));
-    if (bytes.empty()) {
-      static_cast<void>(::fdatasync(fd.get()));
-      return fail(Error{.kind = ErrorKind::network,
-                        .message = "the stream ended " + std::to_string(left) + " bytes before the end of blob " + blob.digest.hex(),
-                        .retryable = true});
-    }
-    sum.update(bytes);
-    CLOUDOS_TRY_WITH(os::write_all(fd.get(), bytes), "writing " + part.string());
-    left -= bytes.size();
-  }
-  const auto digest = sum.finish();
-  if (digest != blob.digest) {
-    ::unlink(part.c_str());
-    return fail(ErrorKind::trust,
-                "blob " + blob.digest.hex() + " arrived as " + digest.hex() + ": the bytes are not those that were signed",
-                "run it again: only this blob is sent anew; if it happens again, verify the bundle with `cloudos bundle verify`");
-  }
-  // Nothing in it is secret, and the half of the agent that passes it on to machines that join is no root.
-  if (::fchmod(fd.get(), 0644) != 0) return fail_errno("chmod " + part.string(), errno);
-  if (::fsync(fd.get()) != 0) return fail_errno("fsync " + part.string(), errno);
-  if (::rename(part.c_str(), path.c_str()) != 0) return fail_errno("rename " + part.string(), errno);
-  return os::fsync_folder(path.parent_path());
-}
-
 Result<Blob> decode_blob(const json& j) {
   if (!j.is_object() || !j.contains("digest") || !j["digest"].is_string() || !j.contains("size") || !j["size"].is_number_unsigned())
     return fail(ErrorKind::input, R"(a blob is {"digest":hex,"size":n}, not )" + j.dump().substr(0, 100));
@@ -175,13 +143,59 @@ ByteSource source_of(int fd) {
   };
 }
 
+Incoming::Incoming(Blob blob, fs::path path, os::Fd fd, os::Sha256 sum)
+    : blob_(std::move(blob)), path_(std::move(path)), fd_(std::move(fd)), sum_(std::move(sum)), left_(blob_.size - blob_.offset) {}
+
+Status Incoming::write(std::span<const std::byte> bytes) {
+  if (bytes.size() > left_) {
+    ::unlink(part_of(path_).c_str());
+    return fail(ErrorKind::trust,
+                "blob " + blob_.digest.hex() + " is longer than the " + std::to_string(blob_.size) + " bytes that were signed");
+  }
+  sum_.update(bytes);
+  CLOUDOS_TRY_WITH(os::write_all(fd_.get(), bytes), "writing " + part_of(path_).string());
+  left_ -= bytes.size();
+  return {};
+}
+
+Status Incoming::finish() {
+  const auto part = part_of(path_);
+  if (left_ > 0) {
+    static_cast<void>(::fdatasync(fd_.get()));
+    return fail(Error{.kind = ErrorKind::network,
+                      .message = "the stream ended " + std::to_string(left_) + " bytes before the end of blob " + blob_.digest.hex(),
+                      .retryable = true});
+  }
+  const auto digest = sum_.finish();
+  if (digest != blob_.digest) {
+    ::unlink(part.c_str());
+    return fail(ErrorKind::trust,
+                "blob " + blob_.digest.hex() + " arrived as " + digest.hex() + ": the bytes are not those that were signed",
+                "run it again: only this blob is sent anew; if it happens again, verify the bundle with `cloudos bundle verify`");
+  }
+  // Nothing in it is secret, and the half of the agent that passes it on to machines that join is no root.
+  if (::fchmod(fd_.get(), 0644) != 0) return fail_errno("chmod " + part.string(), errno);
+  if (::fsync(fd_.get()) != 0) return fail_errno("fsync " + part.string(), errno);
+  if (::rename(part.c_str(), path_.c_str()) != 0) return fail_errno("rename " + part.string(), errno);
+  return os::fsync_folder(path_.parent_path());
+}
+
+Result<Incoming> Store::begin(const Blob& blob) const {
+  CLOUDOS_TRY(os::make_folders(folder_, 0755));
+  const auto file = path(blob.digest);
+  CLOUDOS_ASSIGN(auto fd, open_part(part_of(file), blob));
+  os::Sha256 sum;
+  CLOUDOS_TRY(hash_present(fd.get(), blob.offset, sum));
+  return Incoming(blob, file, std::move(fd), std::move(sum));
+}
+
 bool Store::has(const Digest& digest) const { return size_of(path(digest)).has_value(); }
 
 std::vector<Blob> Store::missing(const std::vector<Blob>& wanted) const {
   std::vector<Blob> out;
   for (auto blob : wanted) {
     if (size_of(path(blob.digest)) == blob.size) continue;
-    blob.offset = std::min(size_of(path(blob.digest).string() + ".part").value_or(0), blob.size);
+    blob.offset = std::min(size_of(part_of(path(blob.digest))).value_or(0), blob.size);
     out.push_back(std::move(blob));
   }
   return out;
@@ -191,9 +205,15 @@ Status Store::receive(const ByteSource& in, const std::function<Status(const Dig
   Stream stream(in);
   CLOUDOS_ASSIGN(auto header, stream.line());
   CLOUDOS_ASSIGN(auto blobs, decode_blobs(header));
-  CLOUDOS_TRY(os::make_folders(folder_, 0755));
   for (const auto& blob : blobs) {
-    CLOUDOS_TRY(receive_one(stream, blob, path(blob.digest)));
+    CLOUDOS_ASSIGN(auto incoming, begin(blob));
+    for (auto left = blob.size - blob.offset; left > 0;) {
+      CLOUDOS_ASSIGN(auto bytes, stream.next(left));
+      if (bytes.empty()) break;
+      CLOUDOS_TRY(incoming.write(bytes));
+      left -= bytes.size();
+    }
+    CLOUDOS_TRY(incoming.finish());
     CLOUDOS_TRY(stored(blob.digest));
   }
   CLOUDOS_ASSIGN(auto rest, stream.next(1));

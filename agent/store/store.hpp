@@ -5,12 +5,15 @@
 
 #include <filesystem>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/base/argv.hpp"
 #include "core/base/units.hpp"
+#include "core/os/crypto/crypto.hpp"
+#include "core/os/file/file.hpp"
 
 namespace cloudos::store {
 
@@ -32,6 +35,25 @@ struct Blob {
 // Reads from a descriptor that stays the caller's.
 [[nodiscard]] ByteSource source_of(int fd);
 
+// A blob on its way in, for whoever is given its bytes piece by piece: hashed while it comes, synced and renamed when it is
+// whole. What has come stays in `.part` when the rest does not.
+class Incoming {
+ public:
+  // Errors: trust (more than the blob has: the `.part` is deleted), io.
+  [[nodiscard]] Status write(std::span<const std::byte> bytes);
+  // Errors: network (bytes are missing; retryable), trust (the digest does not hold: the `.part` is deleted), io.
+  [[nodiscard]] Status finish();
+
+ private:
+  friend class Store;
+  Incoming(Blob blob, fs::path path, os::Fd fd, os::Sha256 sum);
+  Blob blob_;
+  fs::path path_;
+  os::Fd fd_;
+  os::Sha256 sum_;
+  std::uint64_t left_;
+};
+
 class Store {
  public:
   explicit Store(fs::path folder) : folder_(std::move(folder)) {}
@@ -45,6 +67,9 @@ class Store {
   // stream ends early the bytes stay in `.part` for the next time. Errors: input (header), trust (a digest does not hold:
   // that blob's `.part` is deleted), network (early end; retryable), conflict (somebody else is sending the same blob), io.
   [[nodiscard]] Status receive(const ByteSource& in, const std::function<Status(const Digest&)>& stored) const;
+  // Begins to take in one blob at its offset. Errors: conflict (somebody else is sending it, or less of it is here than the
+  // offset says), io.
+  [[nodiscard]] Result<Incoming> begin(const Blob& blob) const;
   // All bytes of a blob. Errors: io (also when it is not here).
   [[nodiscard]] Result<ByteSource> open(const Digest& digest) const;
 

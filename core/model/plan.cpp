@@ -18,6 +18,7 @@ void fields(auto& a, is<WriteFile> auto& v) {
   a("path", v.path);
   a("mode", v.mode);
   a("content", v.content);
+  a("keep_existing", v.keep_existing);
 }
 void fields(auto& a, is<InstallFile> auto& v) {
   a("path", v.path);

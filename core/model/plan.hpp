@@ -26,6 +26,7 @@ struct WriteFile {
   std::string path;
   unsigned mode = 0644;
   std::string content;
+  bool keep_existing = false;  // a file that is there is the operator's, whatever stands in it
   bool operator==(const WriteFile&) const = default;
 };
 // A file out of the node store, expanded when it is stored as zstd, its content digest checked again.

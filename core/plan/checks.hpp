@@ -23,6 +23,8 @@ void check_ports(const Member& member, Report& report);
 void check_space(const Input& input, const Member& member, Report& report);
 // check_network.cpp: the cluster's networks against the machine's own routes; its address.
 void check_network(const Input& input, const Member& member, Report& report);
+// All of these.
+void check_alone(const Input& input, const Member& member, Report& report);
 
 // Machines with one another. check_across.cpp: names and ids, clocks, clusters and versions, who did not answer.
 void check_identities(const Cluster& cluster, Report& report);

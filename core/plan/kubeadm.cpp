@@ -38,6 +38,13 @@ json bootstrap_token() {
           {"groups", {"system:bootstrappers:kubeadm:default-node-token"}}};
 }
 
+// As the kubelet's --node-labels has them.
+std::string label_list(const std::map<std::string, std::string>& labels) {
+  std::string list;
+  for (const auto& [key, value] : labels) list += std::format("{}{}={}", list.empty() ? "" : ",", key, value);
+  return list;
+}
+
 json node_registration(const Cluster& cluster, const Member& member) {
   json node = {{"name", member.node},
                {"criSocket", std::string("unix://") + paths::containerd_socket},
@@ -45,6 +52,8 @@ json node_registration(const Cluster& cluster, const Member& member) {
                {"imagePullPolicy", "Never"},
                {"ignorePreflightErrors", waivers(member)},
                {"kubeletExtraArgs", json::array({argument("node-ip", member.address)})}};
+  if (cluster.by_itself && !member.config->labels.empty())
+    node["kubeletExtraArgs"].push_back(argument("node-labels", label_list(member.config->labels)));
   // A cluster of masters only: pods have nowhere else to go.
   const bool masters_only = std::ranges::all_of(cluster.members, &Member::master);
   if (member.master() && masters_only) node["taints"] = json::array();

@@ -26,11 +26,16 @@ struct Cluster {
   std::vector<Member> members;
   const Member* lead = nullptr;  // the master that does the cluster's own work: a healthy joined one, else the first
   bool exists = false;           // a master has joined already
+  bool by_itself = false;        // its one member joins on its own: nobody labels the node for it
   std::vector<std::string> api;  // "10.0.0.1:6443" of every master, joined or to be joined, reachable now or not
 
   [[nodiscard]] std::vector<const Member*> joining() const;
 };
 [[nodiscard]] Cluster resolve(const Input& input);
+
+// The same of a machine that joins by itself. The cluster points into the input.
+[[nodiscard]] Input input_of(const Joiner& joiner);
+[[nodiscard]] Cluster resolve(const Joiner& joiner, const Input& input);
 
 // The name that a machine gets or has as a node: what it joined with, else the wanted hostname, else its own.
 [[nodiscard]] std::string node_name(const model::MachineConfig& config, const model::HostFacts& facts);

@@ -27,10 +27,11 @@ StageId stage_id(std::string_view phase, const Member& member) { return StageId{
 // server is up, and need not wait for it.
 class Builder {
  public:
-  explicit Builder(const Input& input) : input_(input), cluster_(resolve(input)), joining_(cluster_.joining()) {}
+  explicit Builder(const Input& input) : Builder(input, resolve(input)) {}
+  Builder(const Input& input, Cluster cluster) : input_(input), cluster_(std::move(cluster)), joining_(cluster_.joining()) {}
 
   Plan build() {
-    for (const auto& m : cluster_.members) plan_.machines.push_back({m.id(), m.config->role, m.node, m.address, m.joined});
+    name_machines();
     if (!cluster_.lead) return std::move(plan_);
     prepare(*cluster_.lead);
     for (const auto& m : cluster_.members)
@@ -45,7 +46,23 @@ class Builder {
     return std::move(plan_);
   }
 
+  // Only what the machines themselves can do: nothing happens on a master.
+  Plan build_by_itself() {
+    name_machines();
+    for (const auto& m : cluster_.members) {
+      prepare(m);
+      join_as_node(m, {prepared(m)});
+      be_ready(m, {member_since(m)});
+    }
+    plan_.secrets.emplace_back("join-token");
+    return std::move(plan_);
+  }
+
  private:
+  void name_machines() {
+    for (const auto& m : cluster_.members) plan_.machines.push_back({m.id(), m.config->role, m.node, m.address, m.joined});
+  }
+
   void add(StageId id, const Member& member, std::string title, std::vector<StageId> after, StepList steps) {
     plan_.stages.push_back({std::move(id), member.id(), std::move(title), std::move(after), steps.take()});
   }
@@ -100,15 +117,19 @@ class Builder {
     else if (others) add(stage_id("offer", lead), lead, "offer to join", {prepared(lead)}, std::move(steps));
   }
 
+  void join_as_node(const Member& m, std::vector<StageId> after) {
+    StepList steps;
+    steps.add("kubeadm-join", "joins as a node",
+              cluster_.by_itself ? "it has a join file and is not in the cluster" : "it is in the list and not in the cluster",
+              model::KubeadmJoin{join_config(cluster_, m), discovery_config(), m.node, m.master(), waivers(m)});
+    if (!m.master()) add_membership(input_, m, steps);
+    add(stage_id("join", m), m, "join as a node", std::move(after), std::move(steps));
+  }
+
   void join_all() {
     const auto open = cluster_.exists ? stage_id("offer", *cluster_.lead) : stage_id("init", *cluster_.lead);
     for (const auto* m : joining_) {
-      if (m == cluster_.lead) continue;
-      StepList steps;
-      steps.add("kubeadm-join", "joins as a node", "it is in the list and not in the cluster",
-                model::KubeadmJoin{join_config(cluster_, *m), discovery_config(), m->node, m->master(), waivers(*m)});
-      if (!m->master()) add_membership(input_, *m, steps);
-      add(stage_id("join", *m), *m, "join as a node", {prepared(*m), open}, std::move(steps));
+      if (m != cluster_.lead) join_as_node(*m, {prepared(*m), open});
     }
     std::optional<StageId> previous;
     for (const auto* m : joining_) {
@@ -184,16 +205,19 @@ class Builder {
               model::NodeSettings{m.node, m.config->labels, m.config->taints});
   }
 
+  void be_ready(const Member& m, std::vector<StageId> after) {
+    StepList steps;
+    steps.add("pod-network", "the node's part of the pod network", "each node has a range of its own",
+              model::PodNetwork{m.node, m.address, input_.config.pod_cidr});
+    steps.add("node-ready", "the node is Ready", "it can run pods", model::NodeReady{m.node, 300});
+    add_agent(steps);
+    add(stage_id("ready", m), m, "pod network, Ready, agent", std::move(after), std::move(steps));
+  }
+
   void make_ready() {
     const auto& lead = *cluster_.lead;
     for (const auto& m : cluster_.members) {
-      StepList steps;
-      steps.add("pod-network", "the node's part of the pod network", "each node has a range of its own",
-                model::PodNetwork{m.node, m.address, input_.config.pod_cidr});
-      steps.add("node-ready", "the node is Ready", "it can run pods", model::NodeReady{m.node, 300});
-      std::vector<StageId> after{member_since(m)};
-      if (&m == &lead) after = {stage_id("cluster", lead)};
-      add(stage_id("ready", m), m, "pod network, Ready", std::move(after), std::move(steps));
+      be_ready(m, {&m == &lead ? stage_id("cluster", lead) : member_since(m)});
       if (m.joined || (m.config->labels.empty() && m.config->taints.empty())) continue;
       StepList settings;
       add_settings(m, settings);
@@ -238,5 +262,10 @@ class Builder {
 }  // namespace
 
 model::Plan make_plan(const Input& input) { return Builder(input).build(); }
+
+model::Plan join_plan(const Joiner& joiner) {
+  const auto input = input_of(joiner);
+  return Builder(input, resolve(joiner, input)).build_by_itself();
+}
 
 }  // namespace cloudos::plan

@@ -42,6 +42,22 @@ struct Input {
 [[nodiscard]] std::vector<model::Finding> preflight(const Input& input);
 // The plan for the machines that answered. Call it only when preflight found no error.
 [[nodiscard]] model::Plan make_plan(const Input& input);
+// A machine that joins a cluster by itself, as a worker: what it knows of the cluster, and what it is.
+struct Joiner {
+  model::ClusterConfig config;  // the cluster's
+  std::string cluster_id;
+  std::vector<std::string> masters;           // "10.0.0.1:6443"
+  std::string address;                        // its own, from which it reaches the cluster
+  std::map<std::string, std::string> labels;  // that its kubelet registers with
+  Seen seen;
+  model::BundleIndex bundle;
+  Digest bundle_digest;
+  Vouched vouched;
+  Bytes missing;  // of the bundle, still to be fetched
+};
+// preflight() and make_plan() of that one machine: the same checks and the same steps, less those that are done on a master.
+[[nodiscard]] std::vector<model::Finding> join_preflight(const Joiner& joiner);
+[[nodiscard]] model::Plan join_plan(const Joiner& joiner);
 // By machine and phase, what and why: for --dry-run.
 [[nodiscard]] std::string print(const model::Plan& plan);
 

@@ -25,6 +25,8 @@ void add_vouched(const Input& input, StepList& steps);
 void add_runtime(const Input& input, const Member& member, StepList& steps);
 void add_balancer(const Cluster& cluster, StepList& steps);
 void add_kubelet(const Member& member, StepList& steps);
+// The agent that stays, once there is a node whose credential it can use.
+void add_agent(StepList& steps);
 // The images of the member's role, those that are needed first before the others.
 void add_images(const Input& input, const Member& member, StepList& steps);
 // What this machine belongs to: /etc/cloudos/cluster.json.

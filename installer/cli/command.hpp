@@ -34,6 +34,7 @@ void add_status(CLI::App& app, Context& context);
 void add_kubeconfig(CLI::App& app, Context& context);
 void add_reset(CLI::App& app, Context& context);
 void add_token(CLI::App& app, Context& context);
+void add_join_media(CLI::App& app, Context& context);
 void add_completion(CLI::App& app, Context& context);  // completion bash|zsh|fish, and man
 
 }  // namespace cloudos::cli

@@ -74,6 +74,7 @@ std::unique_ptr<CLI::App> make_app(Context& context) {
   add_kubeconfig(*app, context);
   add_token(*app, context);
   add_reset(*app, context);
+  add_join_media(*app, context);
   add_bundle(*app, context);
   add_sandbox(*app, context);
   add_completion(*app, context);

@@ -11,14 +11,6 @@ namespace {
 constexpr auto agent_path = "agent/agent.tar.gz";
 constexpr std::size_t name_digits = 12;
 
-Result<ByteSource> archive_bytes(const AgentFile& agent, const images::Bundle& bundle) {
-  if (agent.stored != "zstd") return bundle.blob(agent.blob);
-  CLOUDOS_ASSIGN(const auto packed, bundle.blob(agent.blob));
-  std::string plain;
-  CLOUDOS_TRY(os::zstd_expand(packed, into(plain, 512U << 20), 512_MiB));
-  return bytes_of(std::move(plain));
-}
-
 }  // namespace
 
 Result<AgentFile> agent_of(const model::BundleIndex& index) {
@@ -30,13 +22,21 @@ Result<AgentFile> agent_of(const model::BundleIndex& index) {
   return AgentFile{.blob = file->digest, .stored = file->stored, .name = name, .folder = std::format("{}/{}", paths::agents, name)};
 }
 
+Result<ByteSource> agent_archive(const AgentFile& agent, const images::Bundle& bundle) {
+  if (agent.stored != "zstd") return bundle.blob(agent.blob);
+  CLOUDOS_ASSIGN(const auto packed, bundle.blob(agent.blob));
+  std::string plain;
+  CLOUDOS_TRY(os::zstd_expand(packed, into(plain, 512U << 20), 512_MiB));
+  return bytes_of(std::move(plain));
+}
+
 Status upload_agent(Machine& machine, const AgentFile& agent, const images::Bundle& bundle, const Setting& setting) {
   const auto where = std::format("uploading the agent to {}", machine.id().value);
   const auto part = agent.folder + ".part";
   CLOUDOS_TRY_WITH(machine.must({"rm", "-rf", part, agent.folder}), where);
   CLOUDOS_TRY_WITH(machine.must({"mkdir", "-p", part}), where);
   machine.uploaded = true;
-  auto bytes = archive_bytes(agent, bundle);
+  auto bytes = agent_archive(agent, bundle);
   if (!bytes) return fail(std::move(bytes).error().with(where));
   std::string err;
   auto ended = machine.run({"tar", "-xzf", "-", "-C", part}, {.in = std::move(*bytes), .err = into(err)}, in(setting.timing.upload));

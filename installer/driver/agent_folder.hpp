@@ -15,6 +15,9 @@ struct AgentFile {
 // Errors: input (the bundle holds none).
 [[nodiscard]] Result<AgentFile> agent_of(const model::BundleIndex& index);
 
+// The tar.gz with it, out of the bundle.
+[[nodiscard]] Result<ByteSource> agent_archive(const AgentFile& agent, const images::Bundle& bundle);
+
 // Unpacks it on the machine: into `<folder>.part`, then renamed, so that a half one never has its name.
 [[nodiscard]] Status upload_agent(Machine& machine, const AgentFile& agent, const images::Bundle& bundle, const Setting& setting);
 // Makes agent/current point to it.

@@ -77,6 +77,7 @@ constexpr auto allowed = std::to_array<Allowed>({
     {"content /var/lib/systemd/random-seed", "systemd's own, at its own times"},
     {"file /run/systemd/transient ", "systemd makes it with the first transient unit since boot, and keeps it"},
     {"file /run/systemd/dynamic-uid ", "systemd makes it with the first DynamicUser= since boot, and keeps it"},
+    {"file /run/private ", "systemd makes it with the first DynamicUser= that has a RuntimeDirectory=, and keeps it"},
     {"file /run/systemd/journal/streams", "one a service, named by inode; systemd's own"},
     {"file /run/systemd/inaccessible", "systemd makes it with the first hardened unit since boot, and keeps it"},
     {"file /run/systemd/units/", "an invocation's number a unit that ran"},

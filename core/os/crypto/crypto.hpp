@@ -78,7 +78,6 @@ struct KeyPair {
 [[nodiscard]] Result<std::string> spki_hash(std::string_view certificate_pem);
 // notAfter of a PEM certificate in seconds since the epoch.
 [[nodiscard]] Result<std::int64_t> expiry(std::string_view certificate_pem);
-
 // What a PEM certificate request (PKCS #10, RFC 2986) asks for. It is signed by the key that it is about.
 struct CertificateRequest {
   std::vector<std::string> common_names, organisations;  // UTF-8

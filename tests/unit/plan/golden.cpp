@@ -5,6 +5,8 @@
 // facts.json: {"cluster_id": "…", "machines": {ID: {…}}}; a machine is {"unreachable": "why"} or
 // {"like": "server" | "contained", "number": N, "joined": true, "facts": a merge patch (RFC 7396) over those of tests'
 // sample.hpp, "clock_offset_ms", "round_trip_ms", "missing": bytes of the bundle}.
+//
+// With joiner.json it is a machine that joins that cluster by itself: {"masters": […], "address", "labels", "machine": as above}.
 #include <catch2/catch_test_macros.hpp>
 
 #include <cstdlib>
@@ -89,6 +91,26 @@ plan::Input input_of(const fs::path& folder, const model::ClusterConfig& config)
   return in;
 }
 
+plan::Joiner joiner_of(const fs::path& folder, const model::ClusterConfig& config) {
+  const auto world = json::parse(must_read(folder / "joiner.json"));
+  const auto in = sample::input(0, 0);
+  plan::Joiner joiner{.config = config,
+                      .cluster_id = sample::cluster_id,
+                      .masters = world.at("masters").get<std::vector<std::string>>(),
+                      .address = world.at("address"),
+                      .labels = world.value("labels", std::map<std::string, std::string>{}),
+                      .bundle = in.bundle,
+                      .bundle_digest = in.bundle_digest};
+  const auto& machine = world.at("machine");
+  joiner.seen = {.facts = facts_of(machine, {.role = model::Role::node})};
+  joiner.missing = Bytes{machine.value("missing", std::uint64_t{0})};
+  return joiner;
+}
+
+bool refused(const std::vector<model::Finding>& findings) {
+  return std::ranges::contains(findings, model::Finding::Severity::error, &model::Finding::severity);
+}
+
 void run(const fs::path& folder) {
   config::Flags flags;
   flags.file = folder / "cluster.toml";
@@ -98,12 +120,18 @@ void run(const fs::path& folder) {
     compare(folder / "plan.txt", "");
     return;
   }
-  const auto in = input_of(folder, loaded->config);
   auto findings = loaded->warnings;
+  if (fs::exists(folder / "joiner.json")) {
+    const auto joiner = joiner_of(folder, loaded->config);
+    std::ranges::move(plan::join_preflight(joiner), std::back_inserter(findings));
+    compare(folder / "findings.txt", lines(findings, folder.string()));
+    compare(folder / "plan.txt", refused(findings) ? "" : plan::print(plan::join_plan(joiner)));
+    return;
+  }
+  const auto in = input_of(folder, loaded->config);
   std::ranges::move(plan::preflight(in), std::back_inserter(findings));
   compare(folder / "findings.txt", lines(findings, folder.string()));
-  const bool refused = std::ranges::contains(findings, model::Finding::Severity::error, &model::Finding::severity);
-  compare(folder / "plan.txt", refused ? "" : plan::print(plan::make_plan(in)));
+  compare(folder / "plan.txt", refused(findings) ? "" : plan::print(plan::make_plan(in)));
 }
 
 }  // namespace

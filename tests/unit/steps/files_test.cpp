@@ -109,6 +109,16 @@ TEST_CASE("a kubectl that the operator had in the PATH stays, before and after")
   CHECK(m.get("/usr/local/bin/kubectl") == "the operator's");
 }
 
+TEST_CASE("a file that is the operator's to edit is laid down once and stays as they left it") {
+  Machine m;
+  const auto settings = request({step("file:/etc/cloudos/x", model::WriteFile{"/etc/cloudos/x", 0644, "#default\n", true})});
+  REQUIRE(m.apply(settings));
+  CHECK(m.get("/etc/cloudos/x") == "#default\n");
+  m.put("/etc/cloudos/x", "edited\n");
+  REQUIRE(m.apply(settings));
+  CHECK(m.get("/etc/cloudos/x") == "edited\n");
+}
+
 TEST_CASE("a journal that a power cut tore is read up to its last whole line") {
   Machine m;
   REQUIRE(m.apply(request({step("file:/etc/x", model::WriteFile{"/etc/x", 0644, "ours\n"})})));
