@@ -56,7 +56,7 @@ class Core {
     std::uint64_t seed = 0;              // of the jitter
     Milliseconds look_apart{65'000};     // a label that is absent is counted so often at most: longer than looks are apart
     Milliseconds read_again{1'800'000};  // what others changed on the node is seen after that time
-    unsigned events_a_minute = 10;
+    unsigned events_a_minute = 30;
     Milliseconds same_event{3'600'000};  // within it the same event about the same thing is not written again
   };
   struct Counters {
