@@ -1,6 +1,7 @@
 // Sensors: what node_exporter makes of /sys/class/hwmon (Documentation/hwmon/sysfs-interface.rst).
 #include <algorithm>
-#include <set>
+#include <cmath>
+#include <limits>
 
 #include "agent/metrics/collectors.hpp"
 #include "core/base/text.hpp"
@@ -83,13 +84,14 @@ struct Sensor {
 // Those that are one value without elements. Whether this was one.
 bool tell_plain(Page& page, const Sensor& sensor, const Elements& elements) {
   const Labels labels = {{"chip", sensor.chip}, {"sensor", sensor.name}};
+  constexpr auto nan = std::numeric_limits<double>::quiet_NaN();
   const auto plain = elements.find("");
-  const auto value = plain != elements.end() ? real_of(plain->second) : std::nullopt;
+  const double value = plain != elements.end() ? real_of(plain->second).value_or(nan) : nan;
   if (sensor.type == "beep_enable") page.gauge("node_hwmon_beep_enabled", "Whether the chip beeps.").add(value == 1 ? 1 : 0, labels);
-  else if (sensor.type == "vrm" && value)
-    page.gauge("node_hwmon_voltage_regulator_version", "Version of the voltage regulator.").add(*value, labels);
-  else if (sensor.type == "update_interval" && value)
-    page.gauge("node_hwmon_update_interval_seconds", "How often the chip takes new values.").add(*value * 0.001, labels);
+  else if (sensor.type == "vrm" && !std::isnan(value))
+    page.gauge("node_hwmon_voltage_regulator_version", "Version of the voltage regulator.").add(value, labels);
+  else if (sensor.type == "update_interval" && !std::isnan(value))
+    page.gauge("node_hwmon_update_interval_seconds", "How often the chip takes new values.").add(value * 0.001, labels);
   return sensor.type == "beep_enable" || sensor.type == "vrm" || sensor.type == "update_interval";
 }
 
