@@ -182,14 +182,14 @@ class Exchange {
     } else if (ERR_GET_LIB(code) == 0) {
       code = 0;  // SSL_ERROR_SYSCALL, which libevent keeps among the others
     }
-    shook_ = reached();
     if (about_our_certificate(code)) return our_certificate(code);
     if (code != 0 && ERR_GET_REASON(code) != SSL_R_UNEXPECTED_EOF_WHILE_READING)
       return retryable(ErrorKind::network, std::format("{} does not speak TLS as we do: {}", shake.where, reason(code)));
+    if (errno_ == ECONNREFUSED) return retryable(ErrorKind::network, std::format("{} refused the connection", shake.where));
+    // A connection that was reset has no peer any more.
+    static constexpr std::array hung_up = {0, EAGAIN, EINPROGRESS, EPIPE, ECONNRESET, ENOTCONN};
+    shook_ = reached() || std::ranges::contains(hung_up, errno_);
     if (shook_) return retryable(ErrorKind::network, std::format("{} closed the connection in the TLS handshake", shake.where));
-    // What is left in errno of a connection that was refused depends on who looked at the socket first.
-    static constexpr std::array vague = {0, EAGAIN, EINPROGRESS, EPIPE, ECONNREFUSED, ECONNRESET, ENOTCONN};
-    if (std::ranges::contains(vague, errno_)) return retryable(ErrorKind::network, std::format("{} refused the connection", shake.where));
     return retryable(ErrorKind::network, std::format("cannot connect to {}: {}", shake.where, std::strerror(errno_)));
   }
   // Whether there is, or was a moment ago, somebody at the other end.
@@ -292,7 +292,7 @@ class Exchange {
     if (self.ended_) return;
     if (request == nullptr || evhttp_request_get_response_code(request) == 0) {
       self.errno_ = errno;
-      return self.end(self.why_not_connected());
+      return self.end(self.line_.connected ? self.why_failed(EVREQ_HTTP_EOF) : self.why_not_connected());
     }
     self.whole_ = !self.endless_ || self.request_.method == "HEAD" || self.answer_.status == 204 || self.answer_.status == 304;
     self.ended_ = true;

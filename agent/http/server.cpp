@@ -19,8 +19,6 @@ using namespace detail;
 constexpr std::size_t longest_body = 64U << 10;
 // A client that does not get through its handshake and first request in this time is none.
 constexpr Milliseconds first_request{10'000};
-// When the descriptors are all taken, accepting is tried again after this time, and not in a busy loop.
-constexpr Milliseconds breath{100};
 
 std::string_view method_of(evhttp_cmd_type command) {
   switch (command) {
@@ -116,7 +114,8 @@ struct Server::State {
     http.reset();
     stopping.reset();
     for (auto& [channel, guest] : guests) guest->patience.reset();
-    // Connections that are closed end with it, and say so to their guests.
+    // Callbacks that were still to run hold their connections: they run, to no effect. Then those end, and tell their guests.
+    if (base) event_base_loop(base.get(), EVLOOP_NONBLOCK);
     base.reset();
   }
 
@@ -134,7 +133,6 @@ struct Server::State {
     auto* const bound = evhttp_bind_socket_with_handle(http.get(), options.address.c_str(), options.port);
     if (bound == nullptr) return fail_errno("listen on " + host_port(options.address, options.port), errno);
     listener = evhttp_bound_socket_get_listener(bound);
-    evconnlistener_set_error_cb(listener, on_accept_failed);
     sockaddr_storage own{};
     socklen_t size = sizeof own;
     if (::getsockname(evhttp_bound_socket_get_fd(bound), static_cast<sockaddr*>(static_cast<void*>(&own)), &size) != 0)
@@ -201,15 +199,6 @@ struct Server::State {
     if (connection == nullptr) return nullptr;
     const auto found = guests.find(evhttp_connection_get_bufferevent(connection));
     return found != guests.end() ? found->second.get() : nullptr;
-  }
-
-  // With no descriptor left, the connection stays in the backlog and the listener ready: a busy loop, without a rest.
-  static void on_accept_failed(evconnlistener* from, void*) {
-    evconnlistener_disable(from);
-    const auto span = time_of(breath);
-    event_base_once(
-        evconnlistener_get_base(from), -1, EV_TIMEOUT,
-        [](evutil_socket_t, short, void* it) { evconnlistener_enable(static_cast<evconnlistener*>(it)); }, from, &span);
   }
 
   // --- what is asked ---

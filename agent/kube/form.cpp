@@ -81,7 +81,8 @@ Status tell(std::string_view line, const std::function<Status(const Json&)>& see
     const bool known = code != nullptr && code->is_number_integer() && *code >= 400 && *code <= 599;
     return fail(refusal(known ? code->get<int>() : 500, subject->dump(-1, ' ', false, Json::error_handler_t::replace)));
   }
-  if (!std::ranges::contains(types, type)) return malformed("event", std::format("\"type\" is one of {}", "ADDED, MODIFIED, DELETED, BOOKMARK, ERROR"));
+  if (!std::ranges::contains(types, type))
+    return malformed("event", std::format("\"type\" is one of {}", "ADDED, MODIFIED, DELETED, BOOKMARK, ERROR"));
   return seen(event);
 }
 

@@ -21,13 +21,11 @@ Result<std::optional<User>> review_token(Api& api, const Secret& token) {
 }
 
 Result<bool> may(Api& api, const User& user, const std::string& verb, const std::string& path) {
-  const Json body = {{"apiVersion", "authorization.k8s.io/v1"},
-                     {"kind", "SubjectAccessReview"},
-                     {"spec",
-                      {{"user", user.name},
-                       {"uid", user.uid},
-                       {"groups", user.groups},
-                       {"nonResourceAttributes", {{"verb", verb}, {"path", path}}}}}};
+  const Json body = {
+      {"apiVersion", "authorization.k8s.io/v1"},
+      {"kind", "SubjectAccessReview"},
+      {"spec",
+       {{"user", user.name}, {"uid", user.uid}, {"groups", user.groups}, {"nonResourceAttributes", {{"verb", verb}, {"path", path}}}}}};
   CLOUDOS_ASSIGN(const Json answer, api.create("/apis/authorization.k8s.io/v1/subjectaccessreviews", body));
   return form::allowed(answer);
 }

@@ -100,7 +100,8 @@ TEST_CASE("What is no TLS, or no HTTP, is called so") {
   CHECK(second.kind == ErrorKind::network);
   CHECK_THAT(second.message, ContainsSubstring("does not answer with HTTP/1.1"));
   const RawServer rude({}, [](const Wire&) {});
-  CHECK_THAT(refused(client_of({.url = rude.url(), .trust = {.ca = authority().certificate}})).message, ContainsSubstring("closed the connection"));
+  CHECK_THAT(refused(client_of({.url = rude.url(), .trust = {.ca = authority().certificate}})).message,
+             ContainsSubstring("closed the connection"));
 }
 
 TEST_CASE("An answer that is cut off is never taken for whole") {
@@ -114,10 +115,10 @@ TEST_CASE("An answer that is cut off is never taken for whole") {
 }
 
 TEST_CASE("An answer that is too long is refused, however it is sent") {
-  for (const std::string& text : {"HTTP/1.1 200 OK\r\nContent-Length: 5000000000\r\n\r\n" + std::string(2000, 'x'),
-                                  std::string("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40000000\r\n"),
-                                  "HTTP/1.1 200 OK\r\n\r\n" + std::string(2000, 'x'),
-                                  "HTTP/1.1 200 OK\r\nX: " + std::string(40000, 'x') + "\r\n\r\n"}) {
+  for (const std::string& text :
+       {"HTTP/1.1 200 OK\r\nContent-Length: 5000000000\r\n\r\n" + std::string(2000, 'x'),
+        std::string("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40000000\r\n"),
+        "HTTP/1.1 200 OK\r\n\r\n" + std::string(2000, 'x'), "HTTP/1.1 200 OK\r\nX: " + std::string(40000, 'x') + "\r\n\r\n"}) {
     const auto error = refused(Says(text).client());
     INFO(text.substr(0, 60) << ": " << error.message);
     CHECK(error.kind == ErrorKind::failed);
@@ -127,7 +128,8 @@ TEST_CASE("An answer that is too long is refused, however it is sent") {
 
 TEST_CASE("A body is streamed as it comes; that of a refusal is in the answer, cut off") {
   std::string got;
-  const auto ok = Says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n").client().stream({}, into(got), ample);
+  const auto ok =
+      Says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n").client().stream({}, into(got), ample);
   if (!ok) FAIL(ok.error().text());
   CHECK(got == "abcde");
   CHECK(ok->body.empty());
@@ -135,7 +137,8 @@ TEST_CASE("A body is streamed as it comes; that of a refusal is in the answer, c
   REQUIRE(missing);
   CHECK(missing->status == 404);
   CHECK(missing->body == "none");
-  const auto chatty = Says("HTTP/1.1 500 No\r\nContent-Length: 100000\r\n\r\n" + std::string(100000, 'x')).client().stream({}, into(got), ample);
+  const auto chatty =
+      Says("HTTP/1.1 500 No\r\nContent-Length: 100000\r\n\r\n" + std::string(100000, 'x')).client().stream({}, into(got), ample);
   REQUIRE(chatty);
   CHECK(chatty->body.size() == 64U << 10);
   CHECK(got == "abcde");
@@ -173,12 +176,12 @@ TEST_CASE("A stream ends when no byte comes, when its sink fails and when it is 
 }
 
 TEST_CASE("What cannot be asked is refused before anybody is") {
-  for (const std::string url : {"http://127.0.0.1:1", "https://", "https://127.0.0.1:70000", "https://127.0.0.1:0", "https://127.0.0.1/path", "https://u@127.0.0.1",
-                                "https://127.0.0.1?q", "127.0.0.1:1", "", "https://a b"})
+  for (const std::string url : {"http://127.0.0.1:1", "https://", "https://127.0.0.1:70000", "https://127.0.0.1:0",
+                                "https://127.0.0.1/path", "https://u@127.0.0.1", "https://127.0.0.1?q", "127.0.0.1:1", "", "https://a b"})
     CHECK(Client::make({.url = url, .trust = {.ca = authority().certificate}}).error().kind == ErrorKind::input);
   const Says server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-  for (const auto& bad : {Request{.path = "/a b"}, Request{.path = "/a\r\nX: y"}, Request{.path = "a"}, Request{.headers = {{"X", "a\r\nY: b"}}},
-                          Request{.method = "GET /x"}})
+  for (const auto& bad : {Request{.path = "/a b"}, Request{.path = "/a\r\nX: y"}, Request{.path = "a"},
+                          Request{.headers = {{"X", "a\r\nY: b"}}}, Request{.method = "GET /x"}})
     CHECK(refused(server.client(), bad).kind == ErrorKind::input);
   CHECK(server.server.accepted() == 0);
 }

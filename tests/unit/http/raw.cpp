@@ -35,7 +35,13 @@ http::detail::Connection accept_tls(int fd, const RawServer::How& how) {
   }
   http::detail::Connection ssl(SSL_new(context->get()));
   SSL_set_fd(ssl.get(), fd);
-  if (SSL_accept(ssl.get()) != 1) ssl.reset();
+  if (SSL_accept(ssl.get()) != 1) {
+    ssl.reset();
+    // What was not read would make the end a reset, which takes the alert away from the client.
+    ::shutdown(fd, SHUT_WR);
+    std::array<char, 4096> rest{};
+    while (::recv(fd, rest.data(), rest.size(), 0) > 0) {}
+  }
   return ssl;
 }
 

@@ -46,7 +46,8 @@ TEST_CASE("Parts of a file are served byte by byte as they are in it") {
     return Answer{.status = 206, .body = part_of(folder / "file", from, to - from)};
   });
   auto client = client_of({.url = url_of(server), .trust = {.ca = {}, .spki = {pin_of(identity)}}});
-  for (const auto& [from, to] : {std::pair(0UL, text.size()), {5UL, 5UL}, {1UL, 65537UL}, {7UL, 65543UL}, {299'990UL, 300'000UL}, {100UL, 101UL}}) {
+  for (const auto& [from, to] :
+       {std::pair(0UL, text.size()), {5UL, 5UL}, {1UL, 65537UL}, {7UL, 65543UL}, {299'990UL, 300'000UL}, {100UL, 101UL}}) {
     std::string got;
     const auto answer = client.stream({.path = "/f?" + std::to_string(from) + "-" + std::to_string(to)}, into(got), ample);
     if (!answer) FAIL(answer.error().text());
@@ -120,7 +121,8 @@ TEST_CASE("Methods, bodies, headers and paths that a server does not take are re
   std::atomic<int> asked = 0;
   const auto server = secure({}, [&](const Asked& one) {
     ++asked;
-    return Answer{.headers = one.path == "/split" ? std::map<std::string, std::string>{{"X", "a\r\nY: b"}} : std::map<std::string, std::string>{}};
+    return Answer{.headers =
+                      one.path == "/split" ? std::map<std::string, std::string>{{"X", "a\r\nY: b"}} : std::map<std::string, std::string>{}};
   });
   for (const std::string method : {"PUT", "DELETE", "PATCH", "OPTIONS", "BREW"}) {
     const auto said = said_to(server, method + " / HTTP/1.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
@@ -184,7 +186,9 @@ TEST_CASE("A renewed certificate is shown to new connections, and old ones go on
   const auto before = make_identity("node", {"127.0.0.1"}).value();
   const auto after = make_identity("node", {"127.0.0.1"}).value();
   auto server = serve(before);
-  const auto with = [&](const Identity& identity) { return client_of({.url = url_of(server), .trust = {.ca = {}, .spki = {pin_of(identity)}}}); };
+  const auto with = [&](const Identity& identity) {
+    return client_of({.url = url_of(server), .trust = {.ca = {}, .spki = {pin_of(identity)}}});
+  };
   auto old = with(before);
   REQUIRE(old.ask({}, in(ample)));
   REQUIRE(server.renew(after));

@@ -131,8 +131,8 @@ TEST_CASE("What is no CA, no key or no pin is refused when the client is made") 
   };
   CHECK(make({.ca = ca.certificate}));
   const auto pin = pin_of(ca);
-  for (const auto& bad : {Trust{}, Trust{.ca = "no PEM"}, Trust{.ca = ca.certificate, .spki = {pin}}, Trust{.ca = {}, .spki = {"sha256:12"}},
-                          Trust{.ca = {}, .spki = {pin.substr(7)}}})
+  for (const auto& bad : {Trust{}, Trust{.ca = "no PEM"}, Trust{.ca = ca.certificate, .spki = {pin}},
+                          Trust{.ca = {}, .spki = {"sha256:12"}}, Trust{.ca = {}, .spki = {pin.substr(7)}}})
     CHECK(make(bad).error().kind == ErrorKind::input);
   const auto other = make_ca("there");
   for (const auto& bad : {Identity{}, Identity{ca.certificate, other.key}, Identity{ca.certificate, Secret("x")}, Identity{"x", ca.key}})

@@ -84,15 +84,18 @@ TEST_CASE("Objects are asked for, made, patched, replaced and removed as the API
   CHECK_THAT(server.last(), ContainsSubstring("GET /api/v1/nodes/n1 HTTP/1.1") && ContainsSubstring("Authorization: Bearer t0ken"));
   const Json body = {{"a", "b"}};
   CHECK(api.create("/x", body));
-  CHECK_THAT(server.last(), ContainsSubstring("POST /x") && ContainsSubstring("Content-Type: application/json\r\n") && ContainsSubstring(R"({"a":"b"})"));
+  CHECK_THAT(server.last(),
+             ContainsSubstring("POST /x") && ContainsSubstring("Content-Type: application/json\r\n") && ContainsSubstring(R"({"a":"b"})"));
   CHECK(api.replace("/x", body));
   CHECK_THAT(server.last(), ContainsSubstring("PUT /x"));
   CHECK(api.remove("/x"));
   CHECK_THAT(server.last(), ContainsSubstring("DELETE /x"));
-  for (const auto& [kind, type] : {std::pair(Patch::merge, "application/merge-patch+json"), {Patch::strategic, "application/strategic-merge-patch+json"},
+  for (const auto& [kind, type] : {std::pair(Patch::merge, "application/merge-patch+json"),
+                                   {Patch::strategic, "application/strategic-merge-patch+json"},
                                    {Patch::apply, "application/apply-patch+yaml"}}) {
     CHECK(api.patch("/x?fieldManager=cloudos", kind, body));
-    CHECK_THAT(server.last(), ContainsSubstring("PATCH /x?fieldManager=cloudos") && ContainsSubstring(std::string("Content-Type: ") + type + "\r\n"));
+    CHECK_THAT(server.last(),
+               ContainsSubstring("PATCH /x?fieldManager=cloudos") && ContainsSubstring(std::string("Content-Type: ") + type + "\r\n"));
   }
   CHECK(server.server.accepted() == 1);
 }
@@ -134,7 +137,8 @@ TEST_CASE("A message of the API reaches no terminal with escape sequences or lin
 
 TEST_CASE("What is no JSON object, or one that is cut off or too deep, is an error that says so") {
   const std::string html = "<html><body>\x1b[31mlog in</body></html>";
-  for (const auto& body : {html, std::string(R"({"kind":"No)"), std::string("[1]"), std::string("null"), std::string(), std::string("{}{}"), std::string("\xff\xfe"), std::string("{\"a\":1e999}")}) {
+  for (const auto& body : {html, std::string(R"({"kind":"No)"), std::string("[1]"), std::string("null"), std::string(), std::string("{}{}"),
+                           std::string("\xff\xfe"), std::string("{\"a\":1e999}")}) {
     const ApiServer server(200, body, "text/html");
     const auto answer = server.api().get("/x");
     REQUIRE_FALSE(answer);
@@ -147,10 +151,10 @@ TEST_CASE("What is no JSON object, or one that is cut off or too deep, is an err
   CHECK(bad.error().kind == ErrorKind::network);
   CHECK_THAT(bad.error().message, ContainsSubstring("502") && ContainsSubstring("log in") && !ContainsSubstring("\x1b"));
   for (const auto& bomb : {"{\"a\":" + std::string(2'000'000, '['), std::string(2'000'000, '['), [] {
-         std::string text;
-         for (int i = 0; i < 300'000; ++i) text += "{\"a\":";
-         return text;
-       }()}) {
+                             std::string text;
+                             for (int i = 0; i < 300'000; ++i) text += "{\"a\":";
+                             return text;
+                           }()}) {
     const ApiServer server(200, bomb);
     const auto answer = server.api().get("/x");
     REQUIRE_FALSE(answer);
@@ -172,13 +176,12 @@ TEST_CASE("Each event of a watch is seen once, wherever the pieces end") {
     for (std::size_t at = 0; at < text.size(); at += size) pieces.push_back(text.substr(at, size));
     const auto server = watch_of(pieces);
     std::vector<int> seen;
-    const auto ended = server.api().watch(
-        "/watch",
-        [&](const Json& event) -> Status {
-          seen.push_back(event["object"]["n"].get<int>());
-          return {};
-        },
-        {});
+    const auto ended = server.api().watch("/watch",
+                                          [&](const Json& event) -> Status {
+                                            seen.push_back(event["object"]["n"].get<int>());
+                                            return {};
+                                          },
+                                          {});
     if (!ended) FAIL(ended.error().text());
     CHECK(seen == std::vector{1, 2, 3});
   }
@@ -191,7 +194,8 @@ TEST_CASE("A watch ends with an error at what is no event, and says why") {
     return ended ? Error{.message = "none"} : ended.error();
   };
   CHECK(watched("{\"type\":\"ADDED\",\"object\":{}}\n\n").message == "none");
-  for (const std::string text : {"<html>\n", "{\"type\":\"ADDED\"}\n", "{\"type\":\"OTHER\",\"object\":{}}\n", "{\"type\":1,\"object\":{}}\n", "[]\n"})
+  for (const std::string text :
+       {"<html>\n", "{\"type\":\"ADDED\"}\n", "{\"type\":\"OTHER\",\"object\":{}}\n", "{\"type\":1,\"object\":{}}\n", "[]\n"})
     CHECK(watched(text).kind == ErrorKind::input);
   CHECK_THAT(watched("{\"type\":\"ADDED\",\"object\":{").message, ContainsSubstring("within an event"));
   CHECK_THAT(watched(std::string((1U << 20) + 1, ' ')).message, ContainsSubstring("longer than 1.0 MiB"));
@@ -231,8 +235,9 @@ TEST_CASE("Who calls is told by the API server, and an answer of another form is
   const auto reviewed = [](const char* text) { return form::reviewed(form::object(text).value()); };
   CHECK_FALSE(reviewed(R"({"status":{"authenticated":false,"error":"x"}})").value());
   CHECK_FALSE(reviewed(R"({"status":{"authenticated":"true","user":{"username":"x"}}})").value());
-  for (const auto* bad : {R"({})", R"({"status":1})", R"({"status":{"authenticated":true}})", R"({"status":{"authenticated":true,"user":{"username":""}}})",
-                          R"({"status":{"authenticated":true,"user":{"username":"x","groups":[1]}}})"})
+  for (const auto* bad :
+       {R"({})", R"({"status":1})", R"({"status":{"authenticated":true}})", R"({"status":{"authenticated":true,"user":{"username":""}}})",
+        R"({"status":{"authenticated":true,"user":{"username":"x","groups":[1]}}})"})
     CHECK(reviewed(bad).error().kind == ErrorKind::input);
   const auto allowed = [](const char* text) { return form::allowed(form::object(text).value()); };
   CHECK(allowed(R"({"status":{"allowed":true}})").value());
@@ -253,9 +258,11 @@ struct Reviewer {
     const bool known = asked.contains("\"good\"") || asked.contains("\"poor\"");
     const bool token = asked.contains("tokenreviews");
     const std::string name = asked.contains("good") ? "good" : "poor";
-    const Json status = token ? Json{{"authenticated", known}, {"user", {{"username", name}}}} : Json{{"allowed", name == "good" && asked.contains("/metrics")}};
+    const Json status = token ? Json{{"authenticated", known}, {"user", {{"username", name}}}}
+                              : Json{{"allowed", name == "good" && asked.contains("/metrics")}};
     const auto body = Json{{"status", status}}.dump();
-    wire.write(std::string(broken ? "HTTP/1.1 500 X" : "HTTP/1.1 201 X") + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+    wire.write(std::string(broken ? "HTTP/1.1 500 X" : "HTTP/1.1 201 X") + "\r\nContent-Length: " + std::to_string(body.size()) +
+               "\r\n\r\n" + body);
   }};
 };
 
@@ -299,7 +306,8 @@ TEST_CASE("Who tries many tokens at the gate does not push out the one that is g
   Gate gate;
   const auto now = std::chrono::steady_clock::time_point() + 1h;
   CHECK(gate.check(&api, Secret("good"), "get", "/metrics", now) == Gate::Verdict::yes);
-  for (int i = 0; i < 300; ++i) CHECK(gate.check(&api, Secret("bad" + std::to_string(i)), "get", "/metrics", now + 1s) == Gate::Verdict::unknown_caller);
+  for (int i = 0; i < 300; ++i)
+    CHECK(gate.check(&api, Secret("bad" + std::to_string(i)), "get", "/metrics", now + 1s) == Gate::Verdict::unknown_caller);
   const int before = reviewer.reviews;
   CHECK(gate.check(&api, Secret("good"), "get", "/metrics", now + 2s) == Gate::Verdict::yes);
   CHECK(reviewer.reviews == before);
