@@ -14,6 +14,7 @@
 #include "agent/cli/settings.hpp"
 #include "agent/cli/token.hpp"
 #include "agent/facts/facts.hpp"
+#include "agent/gpu_facts/gpu_facts.hpp"
 #include "agent/labels/labels.hpp"
 #include "agent/steps/runs.hpp"
 #include "agent/steps/steps.hpp"
@@ -58,15 +59,23 @@ struct Machine {
   steps::Environment environment{.root = "/", .services = *services, .commands = *commands};
 };
 
-Status facts(const facts::Roots& roots, const std::vector<std::string>& sync_folders) {
-  CLOUDOS_ASSIGN(auto facts, facts::gather(roots));
+// With what NVIDIA's library says, unless somebody else's machine is looked at: its library is not here.
+Result<model::HostFacts> gather(const facts::Roots& roots, const std::string& nvml) {
+  if (nvml.empty() && !roots.real()) return facts::gather(roots);
+  gpu_facts::Asking library(nvml);
+  facts::GpuProbe* const probes[] = {&library};
+  return facts::gather(roots, probes);
+}
+
+Status facts(const facts::Roots& roots, const std::string& nvml, const std::vector<std::string>& sync_folders) {
+  CLOUDOS_ASSIGN(auto facts, gather(roots, nvml));
   for (const auto& folder : sync_folders) { CLOUDOS_ASSIGN(facts.sync_latency[folder], facts::measure_sync(folder)); }
   return write_line(model::encode_facts(facts));
 }
 
 // "name=value" lines, or one line of JSON.
-Status labels(const facts::Roots& roots, const labels::Sharing& sharing, bool as_json) {
-  CLOUDOS_ASSIGN(const auto facts, facts::gather(roots));
+Status labels(const facts::Roots& roots, const std::string& nvml, const labels::Sharing& sharing, bool as_json) {
+  CLOUDOS_ASSIGN(const auto facts, gather(roots, nvml));
   const auto found = labels::find(facts, sharing);
   if (as_json) return write_line(nlohmann::json{{"labels", found.labels}, {"unknown", found.unknown}}.dump());
   for (const auto& [name, value] : found.labels) CLOUDOS_TRY(write_line(name + "=" + value));
@@ -154,7 +163,7 @@ void add_store(CLI::App& app, int& status) {
 }
 
 struct Options {
-  std::string root = "/", procfs = "/proc", sysfs = "/sys", devfs = "/dev", run, subject, node;
+  std::string root = "/", procfs = "/proc", sysfs = "/sys", devfs = "/dev", nvml, run, subject, node;
   std::vector<std::string> sync_folders;
   labels::Sharing sharing;
   bool foreground = false, whole_cluster = false, json = false;
@@ -166,6 +175,7 @@ void add_roots(CLI::App& command, Options& o) {
   command.add_option("--procfs", o.procfs, "Where /proc is");
   command.add_option("--sysfs", o.sysfs, "Where /sys is");
   command.add_option("--devfs", o.devfs, "Where /dev is");
+  command.add_option("--nvml", o.nvml, "NVIDIA's library, when it is not where drivers have it");
 }
 
 void add_facts(CLI::App& app, int& status, Options& o) {
@@ -173,7 +183,7 @@ void add_facts(CLI::App& app, int& status, Options& o) {
   auto* command = app.add_subcommand("facts", "What this machine is, as one line of JSON");
   add_roots(*command, o);
   command->add_option("--measure-sync", o.sync_folders, "Measure how long the disk below this folder takes to make a write durable");
-  command->callback([&, roots] { status = tell(facts(roots(), o.sync_folders)); });
+  command->callback([&, roots] { status = tell(facts(roots(), o.nvml, o.sync_folders)); });
   auto* shown = app.add_subcommand("labels", "The labels that this machine's facts give its node");
   add_roots(*shown, o);
   shown->add_option("--mig-strategy", o.sharing.mig, "How GPUs that are cut up are offered: none, single or mixed")
@@ -181,7 +191,7 @@ void add_facts(CLI::App& app, int& status, Options& o) {
           {"none", labels::MigStrategy::none}, {"single", labels::MigStrategy::single}, {"mixed", labels::MigStrategy::mixed}}));
   shown->add_option("--replicas", o.sharing.replicas, "Time slices of each GPU")->check(CLI::Range(1, 1024));
   shown->add_flag("--json", o.json, "As one line of JSON, with what could not be looked at");
-  shown->callback([&, roots] { status = tell(labels(roots(), o.sharing, o.json)); });
+  shown->callback([&, roots] { status = tell(labels(roots(), o.nvml, o.sharing, o.json)); });
   app.add_subcommand("reach", "Whom on standard input this machine reaches")->callback([&] { status = tell(reach()); });
 }
 

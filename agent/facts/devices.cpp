@@ -157,6 +157,7 @@ void merge(GpuDevice& known, GpuDevice told) {
   if (told.compute_major > 0) {
     known.compute_major = told.compute_major;
     known.compute_minor = told.compute_minor;
+    if (known.vendor == "nvidia" && told.architecture.empty()) known.architecture = nvidia_family(told.compute_major, told.compute_minor);
   }
   // The library knows these for certain, also when they are false.
   known.mig_capable = told.mig_capable;

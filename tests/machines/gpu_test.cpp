@@ -1,10 +1,12 @@
 // A node with four GPUs that are device nodes and a library of the tests', offered by the agent to the real kubelet and put
 // into containers by the real containerd. The cases share the cluster and run in the order they stand in.
 #include <algorithm>
+#include <catch2/catch_get_random_seed.hpp>
 #include <catch2/catch_test_macros.hpp>
 #include <cstdlib>
 #include <format>
 #include <fstream>
+#include <random>
 #include <set>
 #include <sstream>
 
@@ -17,7 +19,9 @@ using namespace cloudos::machines;
 namespace {
 
 constexpr auto agent = "/var/lib/cloudos/agent/current/bin/cloudos-agent";
-constexpr auto stub = "/root/gpu/libnvidia-ml.so.1";
+constexpr auto daemon_unit = "cloudos-agent-root.service", own_unit = "gpus.service";
+// Not below /root or /home, which the daemon's unit does not see.
+constexpr auto stub = "/opt/gpu/libnvidia-ml.so.1";
 
 std::string library() {
   const char* path = std::getenv("CLOUDOS_NVML_LIBRARY");
@@ -39,6 +43,12 @@ std::string gpus(const std::map<int, std::string>& more = {}, const std::string&
   return out + lines;
 }
 
+// How the GPUs are offered: agent.toml's section, and the same as flags.
+struct Offered {
+  std::string mig = "none";
+  int shares = 1;
+};
+
 struct Gpus {
   Sandbox sandbox{"t-gpu", 1, 1};
   Ran installed;
@@ -48,30 +58,47 @@ struct Gpus {
     REQUIRE(installed.code == 0);
     // Copies of /dev/null: enough for the way into a container, and for its cgroup to let them be used.
     sandbox.sh(node(),
-               "mkdir -p /root/gpu; for n in nvidia0 nvidia1 nvidia2 nvidia3 nvidiactl nvidia-uvm; do mknod -m 666 /dev/$n c 1 3; done");
+               "mkdir -p /opt/gpu; for n in nvidia0 nvidia1 nvidia2 nvidia3 nvidiactl nvidia-uvm; do mknod -m 666 /dev/$n c 1 3; done");
     REQUIRE(sandbox.on(node(), {"sh", "-c", std::string("cat > ") + stub}, library()).code == 0);
     name = trim(sandbox.on(node(), {"hostname"}).out);
+    unit = sandbox.on(node(), {"systemctl", "cat", daemon_unit}).code == 0 ? daemon_unit : own_unit;
     say(gpus());
     start({});
   }
   [[nodiscard]] const Machine& master() const { return sandbox.named("master-1"); }
   [[nodiscard]] Machine node() const { return sandbox.of("node").front(); }
   void say(const std::string& text) const {
-    REQUIRE(sandbox.on(node(), {"sh", "-c", "cat > /root/gpu/new && mv /root/gpu/new /root/gpu/gpus"}, text).code == 0);
+    REQUIRE(sandbox.on(node(), {"sh", "-c", "cat > /opt/gpu/new && mv /opt/gpu/new /opt/gpu/gpus"}, text).code == 0);
   }
-  void start(const std::string& flags) const {
+  // The node's own daemon offers them, told by its file and a drop-in; where an agent without a daemon was installed, a unit of
+  // the test's does.
+  void start(const Offered& how) const {
+    if (unit == own_unit) return start_own(how);
+    auto file = std::format("[gpus]\nnvml = \"{}\"\nprobe = \"1s\"\nrecover = \"2s\"\nmig-strategy = \"{}\"\n", stub, how.mig);
+    if (how.shares > 1) file += std::format("share = {{\"nvidia.com/gpu\" = {}}}\n", how.shares);
+    REQUIRE(sandbox.on(node(), {"sh", "-c", "cat > /etc/cloudos/agent.toml"}, file).code == 0);
+    REQUIRE(sandbox
+                .on(node(),
+                    {"sh", "-c", std::format("mkdir -p /etc/systemd/system/{0}.d && cat > /etc/systemd/system/{0}.d/gpus.conf", unit)},
+                    "[Service]\nEnvironment=CLOUDOS_NVML_STUB=/opt/gpu/gpus\nRestartSec=100ms\n[Unit]\nStartLimitIntervalSec=0\n")
+                .code == 0);
+    sandbox.sh(node(), std::format("systemctl daemon-reload && systemctl restart {}", unit));
+  }
+  void start_own(const Offered& how) const {
+    const auto shares = how.shares > 1 ? std::format("--share nvidia.com/gpu={}", how.shares) : std::string();
     sandbox.sh(node(),
-               std::format("systemctl stop gpus.service 2>/dev/null || true; systemctl reset-failed gpus.service 2>/dev/null || true; "
-                           "systemd-run -q --unit=gpus -p Restart=always -p RestartSec=100ms -E CLOUDOS_NVML_STUB=/root/gpu/gpus "
-                           "{} devices --nvml {} --probe 0.5 --recover 2 {}",
-                           agent, stub, flags));
+               std::format("systemctl stop {0} 2>/dev/null || true; systemctl reset-failed {0} 2>/dev/null || true; "
+                           "systemd-run -q --unit={0} -p Restart=always -p RestartSec=100ms -p StartLimitIntervalSec=0 "
+                           "-E CLOUDOS_NVML_STUB=/opt/gpu/gpus {1} devices --nvml {2} --probe 0.5 --recover 2 --mig-strategy {3} {4}",
+                           unit, agent, stub, how.mig, shares));
   }
+  void kill_agent() const { sandbox.sh(node(), std::format("systemctl kill -s KILL {}", unit)); }
   [[nodiscard]] std::string count(const std::string& field, const std::string& resource = "nvidia.com/gpu") const {
     const auto status = kubectl_json(sandbox, master(), {"get", "node", name}).at("status").at(field);
     return status.value(resource, "none");
   }
-  // Its name in the cluster: the host name.
-  std::string name;
+  std::string name;  // in the cluster: the host name
+  std::string unit;  // that offers the GPUs
   [[nodiscard]] bool allocatable(const std::string& wanted, const std::string& resource = "nvidia.com/gpu") const {
     return eventually(90, [&] { return count("allocatable", resource) == wanted; });
   }
@@ -93,6 +120,18 @@ struct Gpus {
   [[nodiscard]] bool is(const std::string& pod, const std::string& phase) const {
     return eventually(60, [&] { return kubectl_json(sandbox, master(), {"get", "pod", pod}).at("status").at("phase") == phase; });
   }
+  // Running, or Failed: the kubelet refuses a pod whose GPUs nobody could allocate at that moment.
+  [[nodiscard]] std::string settled(const std::string& pod) const {
+    std::string phase;
+    REQUIRE(eventually(90, [&] {
+      const auto status = kubectl_json(sandbox, master(), {"get", "pod", pod}).at("status");
+      phase = status.at("phase");
+      if (phase == "Failed") CHECK(status.value("reason", "") == "UnexpectedAdmissionError");
+      return phase == "Running" || phase == "Failed";
+    }));
+    return phase;
+  }
+  [[nodiscard]] Json labels() const { return kubectl_json(sandbox, master(), {"get", "node", name}).at("metadata").at("labels"); }
   std::string in_pod(const std::string& pod, const std::string& script) const {
     const auto ran = kubectl(sandbox, master(), {"exec", pod, "--", "/bin/busybox", "sh", "-euc", script});
     INFO(ran.out << ran.err);
@@ -100,9 +139,10 @@ struct Gpus {
     return std::string(trim(ran.out));
   }
   void remove_pods() const { REQUIRE(kubectl(sandbox, master(), {"delete", "pod", "--all", "--now", "--timeout=60s"}).code == 0); }
-  [[nodiscard]] std::string log() const { return sandbox.on(node(), {"journalctl", "-q", "-o", "cat", "-u", "gpus"}).out; }
+  [[nodiscard]] std::string log() const { return sandbox.on(node(), {"journalctl", "-q", "-o", "cat", "-u", unit}).out; }
   [[nodiscard]] int registrations() const {
-    const auto text = sandbox.on(node(), {"sh", "-c", "journalctl -q -o cat -u gpus | grep -c 'registered with kubelet' || true"}).out;
+    const auto script = std::format("journalctl -q -o cat -u {} | grep -c 'nvidia.com/gpu: registered with kubelet' || true", unit);
+    const auto text = sandbox.on(node(), {"sh", "-c", script}).out;
     return std::atoi(text.c_str());
   }
 };
@@ -185,10 +225,10 @@ TEST_CASE("kubelet restarts and finds the GPUs again each time; a pod keeps thos
   g.run_pod("steady", 2);
   REQUIRE(g.is("steady", "Running"));
   const auto held = words(g.in_pod("steady", "echo $NVIDIA_VISIBLE_DEVICES"), ',');
-  for (int i = 0; i < 6; ++i) {
+  for (int i = 0; i < 20; ++i) {
     INFO("restart " << i << "\n" << g.log());
     const auto before = g.registrations();
-    g.sandbox.sh(g.node(), "systemctl restart kubelet");
+    g.sandbox.sh(g.node(), "systemctl reset-failed kubelet; systemctl restart kubelet");
     REQUIRE(eventually(60, [&] { return g.registrations() > before; }));
   }
   CHECK(g.allocatable("4"));
@@ -207,7 +247,7 @@ TEST_CASE("the agent is killed while pods hold GPUs, and nothing is given twice"
   const auto held = words(g.in_pod("holder", "echo $NVIDIA_VISIBLE_DEVICES"), ',');
   for (int i = 0; i < 5; ++i) {
     const auto before = g.registrations();
-    g.sandbox.sh(g.node(), "systemctl kill -s KILL gpus.service");
+    g.kill_agent();
     REQUIRE(eventually(30, [&] { return g.registrations() > before; }));
   }
   CHECK(g.allocatable("4"));
@@ -217,9 +257,54 @@ TEST_CASE("the agent is killed while pods hold GPUs, and nothing is given twice"
   g.remove_pods();
 }
 
+// CLOUDOS_GPU_CHAOS_SECONDS=300 ./dev test '[gpu]' is five minutes of it.
+TEST_CASE("pods come and go while the agent is killed at random: no GPU is given twice, no label is lost, no zombie is left", "[gpu]") {
+  auto& g = shared();
+  REQUIRE(g.allocatable("4"));
+  const char* wanted = std::getenv("CLOUDOS_GPU_CHAOS_SECONDS");
+  const auto until = in(std::chrono::seconds(wanted != nullptr ? std::atoi(wanted) : 45));
+  INFO("seed " << Catch::getSeed());
+  std::mt19937 random(Catch::getSeed());
+  // A pod's life has four moments at which the agent may die.
+  const auto perhaps_kill = [&] {
+    if (random() % 3 == 0) g.kill_agent();
+  };
+  const auto labels = g.labels();
+  std::map<std::string, std::set<std::string>> holders;
+  int started = 0;
+  for (int i = 0; i < 4 || std::chrono::steady_clock::now() < until; ++i) {
+    const auto pod = std::format("chaos-{}", i);
+    INFO(pod);
+    perhaps_kill();
+    g.run_pod(pod, 2);
+    perhaps_kill();
+    if (g.settled(pod) == "Running") {
+      const auto given = words(g.in_pod(pod, "echo $NVIDIA_VISIBLE_DEVICES"), ',');
+      CHECK(given.size() == 2);
+      for (const auto& [other, held] : holders)
+        for (const auto& id : given) CHECK_FALSE(held.contains(id));
+      holders[pod] = given;
+      ++started;
+    }
+    perhaps_kill();
+    const auto oldest = holders.size() == 2 ? holders.begin()->first : holders.contains(pod) ? std::string() : pod;
+    if (!oldest.empty()) {
+      REQUIRE(kubectl(g.sandbox, g.master(), {"delete", "pod", oldest, "--now", "--timeout=60s"}).code == 0);
+      holders.erase(oldest);
+    }
+    for (const auto& [name, value] : labels.items()) CHECK(g.labels().value(name, "") == value);
+  }
+  CHECK(started > 0);
+  g.remove_pods();
+  CHECK(g.allocatable("4"));
+  CHECK(g.count("capacity") == "4");
+  CHECK(
+      trim(g.sandbox.sh(g.node(), "grep -ls '^State:.Z' /proc/[0-9]*/status | xargs -r grep -h '^Name:' | grep cloudos || true")).empty());
+}
+
 TEST_CASE("time slicing offers each GPU several times, and MIG instances are resources of their own", "[gpu]") {
   auto& g = shared();
-  g.start("--share nvidia.com/gpu=2");
+  g.start({.shares = 2});
   CHECK(g.allocatable("8"));
   g.run_pod("shares", 5);
   REQUIRE(g.is("shares", "Running"));
@@ -228,12 +313,13 @@ TEST_CASE("time slicing offers each GPU several times, and MIG instances are res
   g.remove_pods();
 
   g.sandbox.sh(g.node(),
-               "mkdir -p /dev/nvidia-caps /root/gpu/proc/driver/nvidia/capabilities/gpu0/mig/gi9/ci0; "
+               "mkdir -p /dev/nvidia-caps /opt/gpu/driver/nvidia/capabilities/gpu0/mig/gi9/ci0; "
                "for n in 66 67; do mknod -m 666 /dev/nvidia-caps/nvidia-cap$n c 1 3; done; "
-               "cd /root/gpu/proc/driver/nvidia/capabilities/gpu0/mig/gi9; echo 'DeviceFileMinor: 66' > access; echo 'DeviceFileMinor: 67' "
+               "mount --bind /opt/gpu/driver /proc/driver; cd /opt/gpu/driver/nvidia/capabilities/gpu0/mig/gi9; echo 'DeviceFileMinor: 66' "
+               "> access; echo 'DeviceFileMinor: 67' "
                "> ci0/access");
   g.say(gpus({{0, "mig=1"}}, "mig gpu=0 uuid=MIG-1d5b9e21-4820-5ae5-abfc-94318197576e gi=9 ci=0 slices=1 compute=1 memory=9856\n"));
-  g.start("--mig-strategy mixed --procfs /root/gpu/proc");
+  g.start({.mig = "mixed"});
   CHECK(g.allocatable("1", "nvidia.com/mig-1g.10gb"));
   CHECK(g.allocatable("3"));
   g.run_pod("slice", 1, "nvidia.com/mig-1g.10gb");
@@ -245,10 +331,12 @@ TEST_CASE("time slicing offers each GPU several times, and MIG instances are res
 
 TEST_CASE("the plugin's own memory is below two MiB; the rest is pages of the program, which are the page cache's", "[gpu]") {
   auto& g = shared();
+  // Of a daemon that does more, tests/bench/footprint.sh tells.
+  if (g.unit != own_unit) return;
   g.say(gpus());
-  g.start("");
+  g.start({});
   REQUIRE(g.allocatable("4"));
-  const auto text = g.sandbox.sh(g.node(), "cat /proc/$(systemctl show -p MainPID --value gpus)/smaps_rollup");
+  const auto text = g.sandbox.sh(g.node(), "cat /proc/$(systemctl show -p MainPID --value " + g.unit + ")/smaps_rollup");
   int own = -1;
   for (const auto& line : split(text, '\n'))
     if (line.starts_with("Private_Dirty:")) own = std::atoi(line.c_str() + std::string_view("Private_Dirty:").size());

@@ -137,10 +137,18 @@ class Tree:
         self.write("proc/driver/nvidia/version", f"NVRM version: NVIDIA {kind}  {version}  Release Build  (dvs-builder@build)\nGCC version:  gcc version 13.3.0\n")
         self.write("sys/module/nvidia/version", version)
 
+    @staticmethod
+    def uuid(minor):
+        return f"GPU-5a1f0c2e-0000-4000-8000-{minor:012x}"
+
+    def library(self, version, cuda, lines):
+        """What NVML says, in the words of the stub library (tests/support/nvml)."""
+        self.write("nvml.txt", "\n".join([f"driver {version}", f"cuda {cuda}", *lines]))
+
     def nvidia_gpu(self, address, minor, model):
         self.write(
             f"proc/driver/nvidia/gpus/{address}/information",
-            f"Model: \t\t {model}\nIRQ:   \t\t {180 + minor}\nGPU UUID: \t GPU-5a1f0c2e-0000-4000-8000-{minor:012x}\nVideo BIOS: \t 96.00.a5.00.01\n"
+            f"Model: \t\t {model}\nIRQ:   \t\t {180 + minor}\nGPU UUID: \t {self.uuid(minor)}\nVideo BIOS: \t 96.00.a5.00.01\n"
             f"Bus Type: \t PCIe\nDMA Size: \t 52 bits\nDMA Mask: \t 0xfffffffffffff\nBus Location: \t {address}\nDevice Minor: \t {minor}\n"
             "GPU Firmware: \t 570.124.06\nGPU Excluded:\t No\n",
         )
@@ -209,6 +217,11 @@ def nvidia_server(name, number, driver, model="H100"):
         t.pci(switch, "068000", "10de", "22a3", "nvidia-nvswitch" if driver else None, 0)  # NVSwitch: a bridge, no GPU
     if driver:
         t.nvidia_driver("570.124.06")
+        # Each GPU has 18 NVLinks, all to switches.
+        fabric = "|".join(["fabric"] * 18)
+        t.library("570.124.06", 12080, [
+            f"gpu uuid={t.uuid(minor)} name=NVIDIA_H100_80GB_HBM3 bus=0000{address.upper()} minor={minor} memory=81559 cc=9.0 mig=0 link={fabric}"
+            for minor, address in enumerate(addresses)])
     return t
 
 
@@ -231,16 +244,11 @@ def nvidia_mig():
             t.write(f"proc/driver/nvidia/capabilities/gpu{minor}/mig/gi{instance}/access", f"DeviceFileMinor: {3 + instance * 9}\nDeviceFileMode: 256\nDeviceFileModify: 1\n")
             t.write(f"proc/driver/nvidia/capabilities/gpu{minor}/mig/gi{instance}/ci0/access", f"DeviceFileMinor: {4 + instance * 9}\nDeviceFileMode: 256\nDeviceFileModify: 1\n")
     t.nvidia_driver("535.161.08", open_module=False)
-    # What NVML says beyond procfs, in the form of facts; and how the GPUs are offered.
-    slice_ = {"profile": "1g.10gb", "memory": 9728 << 20, "multiprocessors": 14, "gpu_slices": 1, "compute_slices": 1, "copy_engines": 1}
-    gpus = [
-        {"address": f"00000000:{address[5:].upper()}", "memory": 81920 << 20, "architecture": "ampere", "compute_major": 8, "compute_minor": 0,
-         "mig_capable": True, "mig_enabled": True, "mig": [dict(slice_, uuid=f"MIG-{minor}{n}") for n in range(7)],
-         "links": [other for other in ("00000000:07:00.0", "00000000:0F:00.0") if other[9:].lower() != address[5:]]}
-        for minor, address in enumerate(("0000:07:00.0", "0000:0f:00.0"))
-    ]
-    answer = {"schema": 1, "gpu_drivers": {"nvidia": {"version": "535.161.08", "cuda_version": "12.2"}}, "gpu_devices": gpus}
-    t.write("driver.json", json.dumps(answer, indent=1))
+    gpus, slices = [], []
+    for minor, (address, other) in enumerate((("0000:07:00.0", "0000:0F:00.0"), ("0000:0F:00.0", "0000:07:00.0"))):
+        gpus.append(f"gpu uuid={t.uuid(minor)} name=NVIDIA_A100-SXM4-80GB bus=0000{address} minor={minor} memory=81920 cc=8.0 mig=1 link=0000{other}")
+        slices += [f"mig gpu={minor} uuid=MIG-{minor}{n} gi={7 + n} ci=0 slices=1 compute=1 memory=9728 multiprocessors=14 copy=1" for n in range(7)]
+    t.library("535.161.08", 12020, gpus + slices)
     t.write("sharing.json", json.dumps({"mig": "single"}))
 
 

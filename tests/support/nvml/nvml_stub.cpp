@@ -3,8 +3,8 @@
 //   driver 570.86.15
 //   cuda 12080
 //   gpu uuid=GPU-… name=NVIDIA_H100 bus=00000000:18:00.0 minor=0 memory=81559 cc=9.0 link=fabric|00000000:2A:00.0 lost=0 …
-//   mig gpu=0 uuid=MIG-… gi=1 ci=0 slices=1 compute=1 memory=9856       (memory in MiB)
-//   xid gpu=0 number=79                                                 (each line is delivered once, in order)
+//   mig gpu=0 uuid=MIG-… gi=1 ci=0 slices=1 compute=1 memory=9856 copy=1 …   (memory in MiB)
+//   xid gpu=0 number=79                                                 (each line is delivered once after nvmlInit, in order)
 // An absent file is a driver that is not loaded; "hang" in it makes every call wait until the word is gone.
 #include <chrono>
 #include <cstdlib>
@@ -120,7 +120,11 @@ std::size_t delivered = 0;
 
 extern "C" {
 
-api::Return nvmlInit_v2() { return machine().loaded ? api::success : api::error_driver_not_loaded; }
+api::Return nvmlInit_v2() {
+  const std::scoped_lock lock(events_mutex);
+  delivered = 0;
+  return machine().loaded ? api::success : api::error_driver_not_loaded;
+}
 api::Return nvmlShutdown() { return api::success; }
 api::Return nvmlSystemGetDriverVersion(char* out, unsigned size) { return give(machine().driver, out, size); }
 api::Return nvmlSystemGetCudaDriverVersion_v2(int* out) {
@@ -207,6 +211,12 @@ api::Return nvmlDeviceGetAttributes_v2(api::Device device, api::Attributes* out)
   out->gpu_slices = static_cast<unsigned>(number(line, "slices"));
   out->compute_slices = static_cast<unsigned>(number(line, "compute", out->gpu_slices));
   out->memory_mib = number(line, "memory");
+  out->multiprocessors = static_cast<unsigned>(number(line, "multiprocessors"));
+  out->copy_engines = static_cast<unsigned>(number(line, "copy"));
+  out->decoders = static_cast<unsigned>(number(line, "decoders"));
+  out->encoders = static_cast<unsigned>(number(line, "encoders"));
+  out->jpeg = static_cast<unsigned>(number(line, "jpeg"));
+  out->ofa = static_cast<unsigned>(number(line, "ofa"));
   return code;
 }
 api::Return nvmlDeviceGetNvLinkState(api::Device device, unsigned link, int* out) {

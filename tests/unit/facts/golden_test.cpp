@@ -1,12 +1,13 @@
 // tests/golden/facts/<machine>/: a tree of /proc, /sys and /etc as that machine has it (make_trees.py writes them), what its
-// driver's library says beyond that (driver.json, where there is one), how its GPUs are offered (sharing.json), and the facts
-// and labels that must come of it. CLOUDOS_ACCEPT=1 writes those two anew.
+// driver's library says beyond that (nvml.txt, where there is one: the stub library reads it), how its GPUs are offered (sharing.json), and
+// the facts and labels that must come of it. CLOUDOS_ACCEPT=1 writes those two anew.
 #include <catch2/catch_test_macros.hpp>
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "agent/facts/facts.hpp"
+#include "agent/gpu_facts/gpu_facts.hpp"
 #include "agent/labels/labels.hpp"
 #include "core/os/file/file.hpp"
 
@@ -31,19 +32,6 @@ void compare(const fs::path& expected, const json& actual) {
   else CHECK((fs::exists(expected) ? must_read(expected) : "") == text);
 }
 
-class Recorded final : public facts::GpuProbe {
- public:
-  explicit Recorded(const fs::path& file) : file_(file) {}
-  [[nodiscard]] std::string_view vendor() const override { return "nvidia"; }
-  [[nodiscard]] Result<facts::GpuAnswer> ask() override {
-    CLOUDOS_ASSIGN(auto said, model::decode_facts(must_read(file_)));
-    return facts::GpuAnswer{.driver = said.gpu_drivers.at("nvidia"), .devices = std::move(said.gpu_devices)};
-  }
-
- private:
-  fs::path file_;
-};
-
 labels::Sharing sharing_of(const fs::path& file) {
   if (!fs::exists(file)) return {};
   const auto said = json::parse(must_read(file));
@@ -55,9 +43,10 @@ labels::Sharing sharing_of(const fs::path& file) {
 }
 
 void run(const fs::path& folder) {
-  Recorded recorded(folder / "driver.json");
-  facts::GpuProbe* const probe[] = {&recorded};
-  const auto probes = fs::exists(folder / "driver.json") ? std::span<facts::GpuProbe* const>(probe) : std::span<facts::GpuProbe* const>();
+  ::setenv("CLOUDOS_NVML_STUB", (folder / "nvml.txt").c_str(), 1);
+  gpu_facts::Asking library(CLOUDOS_NVML_LIBRARY, std::chrono::minutes(1));
+  facts::GpuProbe* const probe[] = {&library};
+  const auto probes = fs::exists(folder / "nvml.txt") ? std::span<facts::GpuProbe* const>(probe) : std::span<facts::GpuProbe* const>();
   auto facts = facts::gather({.root = folder, .procfs = folder / "proc", .sysfs = folder / "sys", .devfs = folder / "dev"}, probes);
   REQUIRE(facts);
   // What is of whoever looks, not of the tree.
