@@ -137,6 +137,7 @@ class Desk {
                          {"lastUpdateTime", model::utc_text(now())}};
     const auto path = std::format("{}/{}", requests, candidate.request);
     for (int tries = 0; tries < most_conflicts; ++tries) {
+      if (!request["status"].is_object()) request["status"] = Json::object();
       auto& conditions = request["status"]["conditions"];
       if (!conditions.is_array()) conditions = Json::array();
       conditions.push_back(condition);

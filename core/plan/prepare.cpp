@@ -116,10 +116,12 @@ void add_vouched(const Input& input, StepList& steps) {
     keys.names.push_back(id + ".pub");
     steps.file(std::format("{}/{}.pub", paths::trust, id), text, "a key that signs bundles", why);
   }
-  steps.folder(paths::bundles, "what the bundle says it holds");
-  steps.folder(bundle, "what the bundle says it holds");
-  steps.file(bundle + "/bundle.json", vouched.json, "what the bundle holds", why);
-  steps.file(bundle + "/bundle.json.minisig", vouched.minisig, "its signature", why);
+  steps.folder(paths::bundles, "what bundles say they hold");
+  // Named without their paths, which have a digest in them.
+  steps.add("folder:" + bundle, "folder of this bundle", "what it says it holds", model::Folder{bundle, 0755});
+  steps.add("file:" + bundle + "/bundle.json", "this bundle's index", why, model::WriteFile{bundle + "/bundle.json", 0644, vouched.json});
+  steps.add("file:" + bundle + "/bundle.json.minisig", "the index's signature", why,
+            model::WriteFile{bundle + "/bundle.json.minisig", 0644, vouched.minisig});
   steps.add(std::string("only:") + paths::trust, "no other keys", "one that no longer signs is not to be trusted", std::move(keys));
   steps.add(std::string("only:") + paths::bundles, "no other bundles", "what an earlier one held serves nobody",
             model::KeepOnly{paths::bundles, {input.bundle_digest.hex()}});

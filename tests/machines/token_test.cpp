@@ -36,10 +36,11 @@ struct Tokens {
   }
   // kubectl as the holder of a token, from the master itself.
   [[nodiscard]] Ran as(const std::string& token, const std::string& words) const {
-    return sandbox.on(master(), {"sh", "-c",
-                                 "read -r token; exec kubectl --kubeconfig /dev/null --server https://127.0.0.1:7443 "
-                                 "--certificate-authority /etc/kubernetes/pki/ca.crt --token \"$token\" " +
-                                     words},
+    return sandbox.on(master(),
+                      {"sh", "-c",
+                       "read -r token; exec kubectl --kubeconfig /dev/null --server https://127.0.0.1:7443 "
+                       "--certificate-authority /etc/kubernetes/pki/ca.crt --token \"$token\" " +
+                           words},
                       token + "\n");
   }
   [[nodiscard]] bool may(const std::string& token, const std::string& words) const {
@@ -58,7 +59,8 @@ std::string text_of(const std::string& path) {
 TEST_CASE("a join token is made, listed and taken back, and its holder may ask to join and nothing else", "[token]") {
   const Tokens t;
   const auto path = scratch() + "/join.toml";
-  const auto made = t.token({"create", "--uses", "2", "--label", "rack=b7", "--ttl", "5m", "-o", path, "-vv", "--log-file", scratch() + "/token.log"});
+  const auto made =
+      t.token({"create", "--uses", "2", "--label", "rack=b7", "--ttl", "5m", "-o", path, "-vv", "--log-file", scratch() + "/token.log"});
   INFO(made.out << made.err);
   REQUIRE(made.code == 0);
   CHECK(std::filesystem::status(path).permissions() == (std::filesystem::perms::owner_read | std::filesystem::perms::owner_write));
@@ -93,8 +95,8 @@ TEST_CASE("a join token is made, listed and taken back, and its holder may ask t
     INFO(allowed);
     CHECK(t.may(token, allowed));
   }
-  for (const auto* forbidden : {"get secrets -A", "list pods -A", "update configmap/join-tokens -n cloudos-system", "create pods", "delete nodes",
-                                "update certificatesigningrequests.certificates.k8s.io/approval",
+  for (const auto* forbidden : {"get secrets -A", "list pods -A", "update configmap/join-tokens -n cloudos-system", "create pods",
+                                "delete nodes", "update certificatesigningrequests.certificates.k8s.io/approval",
                                 "create certificatesigningrequests.certificates.k8s.io/nodeclient"}) {
     INFO(forbidden);
     CHECK_FALSE(t.may(token, forbidden));

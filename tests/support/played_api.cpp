@@ -6,7 +6,8 @@ namespace cloudos::test {
 
 PlayedApi::PlayedApi()
     : identity_(http::make_identity("localhost", {"127.0.0.1"}).value()),
-      server_([this](const ServerRequest& request) { return answer(request); }, identity_.certificate, std::string(identity_.key.reveal())) {}
+      server_([this](const ServerRequest& request) { return answer(request); }, identity_.certificate,
+              std::string(identity_.key.reveal())) {}
 
 kube::Access PlayedApi::access() const {
   auto url = server_.url("");
@@ -46,7 +47,8 @@ bool PlayedApi::wait(const std::function<bool()>& so) const {
 }
 
 ServerAnswer PlayedApi::failure(unsigned code, const std::string& message) {
-  return {.status = code, .body = Json{{"kind", "Status"}, {"apiVersion", "v1"}, {"status", "Failure"}, {"code", code}, {"message", message}}.dump()};
+  return {.status = code,
+          .body = Json{{"kind", "Status"}, {"apiVersion", "v1"}, {"status", "Failure"}, {"code", code}, {"message", message}}.dump()};
 }
 
 ServerAnswer PlayedApi::list(const std::string& path) const {

@@ -24,7 +24,7 @@ class PlayedApi {
 
   [[nodiscard]] kube::Access access() const;
   void put(const std::string& path, Json object);
-  [[nodiscard]] Json at(const std::string& path) const;              // null: not there
+  [[nodiscard]] Json at(const std::string& path) const;                    // null: not there
   [[nodiscard]] std::vector<Json> created(const std::string& path) const;  // what was POSTed there, in order
   [[nodiscard]] int conflicts() const;
   [[nodiscard]] std::vector<ServerRequest> requests() const { return server_.requests(); }

@@ -60,7 +60,9 @@ TEST_CASE("requests of other signers, of other groups and of those who joined ov
 }
 
 TEST_CASE("a request for anything but a node's client certificate is not a node's") {
-  const auto with_subject = [](const Subject& subject, const char* name = nullptr) { return csr("r", "abcdef", make_request(subject, name)); };
+  const auto with_subject = [](const Subject& subject, const char* name = nullptr) {
+    return csr("r", "abcdef", make_request(subject, name));
+  };
   CHECK_FALSE(refused(with_subject(of_node("node-7"))));
   CHECK(refused(with_subject({{"O", "system:masters"}, {"CN", "system:node:node-7"}})) == Reason::not_a_node);
   CHECK(refused(with_subject({{"O", "system:nodes"}, {"O", "system:masters"}, {"CN", "system:node:node-7"}})) == Reason::not_a_node);

@@ -19,9 +19,11 @@ os::Output cloudos_says(std::initializer_list<std::string> words) {
 
 model::JoinTokens two() {
   constexpr std::int64_t now = 1'800'000'000;
-  return {.now_s = now,
-          .tokens = {{.id = "aaaaaa", .used = 12, .created_s = now - 7000, .expires_s = now + 7300},
-                     {.id = "bbbbbb", .uses = 3, .used = 3, .labels = {{"rack", "b7"}, {"ssd", ""}}, .created_s = now - 30, .expires_s = now + 870}}};
+  return {
+      .now_s = now,
+      .tokens = {
+          {.id = "aaaaaa", .used = 12, .created_s = now - 7000, .expires_s = now + 7300},
+          {.id = "bbbbbb", .uses = 3, .used = 3, .labels = {{"rack", "b7"}, {"ssd", ""}}, .created_s = now - 30, .expires_s = now + 870}}};
 }
 
 }  // namespace

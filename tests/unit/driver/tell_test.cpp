@@ -7,10 +7,9 @@ namespace {
 
 const std::vector<std::string> words{"token", "create"};
 
-Fleet masters() {
-  Fleet fleet({"10.0.0.1", "10.0.0.2", "10.0.0.3"}, "10.0.0.1");
-  return fleet;
-}
+struct Masters : Fleet {
+  Masters() : Fleet({"10.0.0.1", "10.0.0.2", "10.0.0.3"}) {}
+};
 model::ClusterConfig all_masters(Fleet& fleet) {
   auto config = fleet.config();
   for (auto& machine : config.machines) machine.role = model::Role::master;
@@ -28,7 +27,7 @@ std::function<Result<ssh::RemoteExit>(FakeCall&)> says(std::string out, std::str
 }  // namespace
 
 TEST_CASE("what must not be done twice is told to one master, the first that is there") {
-  auto fleet = masters();
+  Masters fleet;
   fleet["10.0.0.1"].reachable = false;
   fleet["10.0.0.2"].on_token = says("the secret", "", 0);
   const auto told = driver::tell_master(all_masters(fleet), words, fleet.setting());
@@ -38,7 +37,7 @@ TEST_CASE("what must not be done twice is told to one master, the first that is 
 }
 
 TEST_CASE("after a connection was lost nobody else is told, since it may have been done") {
-  auto fleet = masters();
+  Masters fleet;
   fleet["10.0.0.1"].on_token = [](FakeCall&) -> Result<ssh::RemoteExit> { return cut(); };
   const auto told = driver::tell_master(all_masters(fleet), words, fleet.setting());
   REQUIRE_FALSE(told);
@@ -48,7 +47,7 @@ TEST_CASE("after a connection was lost nobody else is told, since it may have be
 }
 
 TEST_CASE("the agent's own sentence and advice are the error, without what it printed") {
-  auto fleet = masters();
+  Masters fleet;
   fleet["10.0.0.1"].on_token = says("half a secret", "there is no join token aaaaab\ndid you mean aaaaaa?\n", 2);
   const auto told = driver::tell_master(all_masters(fleet), words, fleet.setting());
   REQUIRE_FALSE(told);
@@ -60,14 +59,14 @@ TEST_CASE("the agent's own sentence and advice are the error, without what it pr
 }
 
 TEST_CASE("a master that refuses changed nothing: another is told") {
-  auto fleet = masters();
+  Masters fleet;
   fleet["10.0.0.1"].on_token = says("", "this machine is not a master of a cluster\n", 3);
   fleet["10.0.0.2"].on_token = says("the secret", "", 0);
   CHECK(driver::tell_master(all_masters(fleet), words, fleet.setting()));
 }
 
 TEST_CASE("masters of which none can be reached are all named") {
-  auto fleet = masters();
+  Masters fleet;
   for (const auto* id : {"10.0.0.1", "10.0.0.2", "10.0.0.3"}) fleet[id].reachable = false;
   const auto told = driver::tell_master(all_masters(fleet), words, fleet.setting());
   REQUIRE_FALSE(told);

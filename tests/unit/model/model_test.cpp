@@ -129,12 +129,14 @@ TEST_CASE("a join token's entry comes back as it was written, and one that canno
   const auto all = decode_join_tokens(encode_join_tokens({.now_s = 5, .tokens = {token}}));
   REQUIRE(all);
   CHECK(all->tokens.front().used == 2);
-  for (const auto* wrong : {"", "{}", "[]", R"({"expires":"tomorrow"})", R"({"expires":5})", R"({"expires":"2027-01-15T08:15:00Z","uses":-1})"}) {
+  for (const auto* wrong :
+       {"", "{}", "[]", R"({"expires":"tomorrow"})", R"({"expires":5})", R"({"expires":"2027-01-15T08:15:00Z","uses":-1})"}) {
     CAPTURE(wrong);
     CHECK_FALSE(decode_join_token("abcdef", wrong));
   }
   CHECK_FALSE(decode_join_token("ABCDEF", text));
   CHECK(is_join_token("abcdef.0123456789abcdef"));
-  for (const auto* wrong : {"", "abcdef", "abcdef-0123456789abcdef", "abcde.f0123456789abcdef", "abcdef.0123456789abcde", "Abcdef.0123456789abcdef"})
+  for (const auto* wrong :
+       {"", "abcdef", "abcdef-0123456789abcdef", "abcde.f0123456789abcdef", "abcdef.0123456789abcde", "Abcdef.0123456789abcdef"})
     CHECK_FALSE(is_join_token(wrong));
 }

@@ -179,7 +179,8 @@ TEST_CASE("a list with nothing to sweep writes nothing") {
 TEST_CASE("a use that a master counts at the same time is not lost: the change is made again") {
   Master m;
   m.answers(map_with({{"aaaaaa", entry(m.soon)}, {"bbbbbb", entry(1)}}), "secret/bootstrap-token-aaaaaa\n");
-  m.commands.answers.insert(m.commands.answers.begin(), {.part = "replace -f -", .code = 1, .err = "Error from server (Conflict): modified"});
+  m.commands.answers.insert(m.commands.answers.begin(),
+                            {.part = "replace -f -", .code = 1, .err = "Error from server (Conflict): modified"});
   m.commands.answers.front().effect = [&] { m.commands.answers.front().part = "never again"; };
   REQUIRE(steps::list_tokens(m.environment));
   CHECK(m.commands.count("replace") == 2);
@@ -203,8 +204,9 @@ TEST_CASE("a token is taken back with its Secret, and an unknown id names the ne
 }
 
 TEST_CASE("machines fetch from Ready nodes that say where, masters last, and from no more than 16") {
-  std::vector<json> nodes{node("m1", "10.0.0.1", true, true, "10.0.0.1:9634 " + pin), node("ill", "10.0.0.2", false, false, "10.0.0.2:9634 " + pin),
-                          node("old", "10.0.0.3", false, true, ""), node("odd", "10.0.0.4", false, true, "10.0.0.4:9634 sha256:zz"),
+  std::vector<json> nodes{node("m1", "10.0.0.1", true, true, "10.0.0.1:9634 " + pin),
+                          node("ill", "10.0.0.2", false, false, "10.0.0.2:9634 " + pin), node("old", "10.0.0.3", false, true, ""),
+                          node("odd", "10.0.0.4", false, true, "10.0.0.4:9634 sha256:zz"),
                           node("evil", "10.0.0.5", false, true, "\x1b[2J " + pin)};
   CHECK(steps::stores_of(nodes) == std::vector<join_file::Store>{{"10.0.0.1:9634", pin}});
   for (int i = 0; i < 40; ++i) nodes.push_back(node("n", "10.0.1.1", false, true, std::format("10.0.1.{}:9634 {}", i, pin)));

@@ -26,7 +26,7 @@ const std::string reviews = "/apis/authentication.k8s.io/v1/tokenreviews";
 const std::string events = "/api/v1/namespaces/default/events";
 
 ServerAnswer reviewed(const std::string& token) {
-  Json status{{"authenticated", token != bad}};
+  Json status{{"authenticated", token == good || token == someones}};
   if (token == good)
     status["user"] = {{"username", "system:bootstrap:abcdef"}, {"groups", {"system:bootstrappers", "system:bootstrappers:cloudos:join"}}};
   if (token == someones)
@@ -62,8 +62,8 @@ struct Node {
   [[nodiscard]] fs::path at(std::string_view path) const { return folder.path() / fs::path(path).relative_path(); }
   void put(std::string_view path, std::string_view text) const { REQUIRE(os::write_atomic(at(path), text, 0644)); }
 
-  http::Answer get(const std::string& path, const std::string& token = good, const std::string& range = "", const std::string& peer = "10.0.0.9",
-                   const std::string& method = "GET") {
+  http::Answer get(const std::string& path, const std::string& token = good, const std::string& range = "",
+                   const std::string& peer = "10.0.0.9", const std::string& method = "GET") {
     http::Asked asked_for{.method = method, .path = path, .query = "", .headers = {}, .body = "", .peer = peer};
     if (!token.empty()) asked_for.headers["authorization"] = "Bearer " + token;
     if (!range.empty()) asked_for.headers["range"] = range;
@@ -106,22 +106,27 @@ TEST_CASE("a blob goes on from where it was cut off, and what is past its end is
 }
 
 TEST_CASE("ranges are read as RFC 9110 has them") {
-  using supply::Range;
-  const auto range = [](std::string_view header, std::uint64_t size = 100) { return supply::range_of(header, size); };
-  CHECK(range("bytes=0-0") == Range{0, 1});
-  CHECK(range("bytes=10-19") == Range{10, 10});
-  CHECK(range("bytes=90-1000") == Range{90, 10});
-  CHECK(range("bytes=-10") == Range{90, 10});
-  CHECK(range("bytes=-1000") == Range{0, 100});
-  CHECK(range("bytes=0-18446744073709551615") == std::optional<Range>{});
-  CHECK(range("bytes=0-9223372036854775807") == Range{0, 100});
-  for (const auto* ignored : {"", "bytes", "bytes=", "bytes=-", "bytes=5", "bytes=5-4", "bytes=a-b", "bytes=1-2,4-5", "bytes=+1-2", "items=0-1"}) {
+  // "first+length", "ignored", "none".
+  const auto range = [](std::string_view header, std::uint64_t size = 100) -> std::string {
+    const auto found = supply::range_of(header, size);
+    if (!found) return "none";
+    return *found ? std::format("{}+{}", (*found)->first, (*found)->length) : "ignored";
+  };
+  CHECK(range("bytes=0-0") == "0+1");
+  CHECK(range("bytes=10-19") == "10+10");
+  CHECK(range("bytes=90-1000") == "90+10");
+  CHECK(range("bytes=90-") == "90+10");
+  CHECK(range("bytes=-10") == "90+10");
+  CHECK(range("bytes=-1000") == "0+100");
+  CHECK(range("bytes=0-9223372036854775807") == "0+100");
+  for (const auto* ignored : {"", "bytes", "bytes=", "bytes=-", "bytes=5", "bytes=5-4", "bytes=a-b", "bytes=1-2,4-5", "bytes=+1-2",
+                              "items=0-1", "bytes=0-18446744073709551615"}) {
     CAPTURE(ignored);
-    CHECK(range(ignored) == std::optional<Range>{});
+    CHECK(range(ignored) == "ignored");
   }
-  CHECK_FALSE(range("bytes=100-"));
-  CHECK_FALSE(range("bytes=-0"));
-  CHECK_FALSE(range("bytes=0-", 0));
+  CHECK(range("bytes=100-") == "none");
+  CHECK(range("bytes=-0") == "none");
+  CHECK(range("bytes=0-", 0) == "none");
 }
 
 TEST_CASE("without a join token that holds nothing is given, and the cluster is told who asked") {
@@ -192,8 +197,8 @@ TEST_CASE("no path leads out of the store, and nothing is written") {
   const auto hex = node.blob.hex();
   node.put(std::string(paths::store) + "/" + os::sha256("half").hex() + ".part", "half of it");
   fs::create_symlink(node.at("/etc/shadow"), node.at(std::string(paths::store)) / os::sha256("link").hex());
-  for (const auto& path : {"/v1/blobs/../../../../../etc/shadow", "/v1/blobs//etc/shadow", "/v1/blobs/", "/v1/blobs/..", "/v1/../etc/shadow",
-                           "/etc/shadow", "/v1/bundle.json/../../x", "/v1/blobs/sha256:"}) {
+  for (const auto& path : {"/v1/blobs/../../../../../etc/shadow", "/v1/blobs//etc/shadow", "/v1/blobs/", "/v1/blobs/..",
+                           "/v1/../etc/shadow", "/etc/shadow", "/v1/bundle.json/../../x", "/v1/blobs/sha256:"}) {
     CAPTURE(path);
     const auto answer = node.get(path);
     CHECK(answer.status == 404);
