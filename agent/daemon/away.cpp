@@ -9,7 +9,7 @@ namespace cloudos::daemon {
 
 namespace {
 
-constexpr Milliseconds shortest{1'000}, longest{300'000};
+constexpr Milliseconds shortest_pause{1'000}, longest_pause{300'000};
 constexpr Milliseconds told_every{1'800'000};
 
 Milliseconds between(Time from, Time to) { return std::chrono::duration_cast<Milliseconds>(to - from); }
@@ -17,9 +17,9 @@ Milliseconds between(Time from, Time to) { return std::chrono::duration_cast<Mil
 }  // namespace
 
 Milliseconds pause(unsigned failures, double fraction) {
-  auto whole = shortest;
-  for (unsigned i = 1; i < failures && whole < longest; ++i) whole *= 2;
-  whole = std::min(whole, longest);
+  auto whole = shortest_pause;
+  for (unsigned i = 1; i < failures && whole < longest_pause; ++i) whole *= 2;
+  whole = std::min(whole, longest_pause);
   return whole / 2 + Milliseconds(static_cast<std::int64_t>(static_cast<double>(whole.count()) / 2 * std::clamp(fraction, 0.0, 1.0)));
 }
 

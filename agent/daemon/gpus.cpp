@@ -1,7 +1,5 @@
 #include "agent/daemon/gpus.hpp"
 
-#include <format>
-
 namespace cloudos::daemon {
 
 std::vector<health::Sample::Gpu> sample_of(const std::vector<devices::CardState>& cards) {
@@ -39,32 +37,6 @@ void add_figures(const devices::Plugin& plugin, halves::Figures& figures) {
   }
   for (const auto& [resource, counts] : plugin.offered())
     figures.devices[resource] = {{"healthy", counts.healthy}, {"unhealthy", counts.unhealthy}};
-}
-
-Result<facts::GpuAnswer> KnownGpus::ask() {
-  if (!inventory_) return fail(inventory_.error());
-  facts::GpuAnswer out;
-  out.driver.version = inventory_->driver;
-  if (inventory_->cuda_major > 0) out.driver.cuda_version = std::format("{}.{}", inventory_->cuda_major, inventory_->cuda_minor);
-  for (const auto& gpu : inventory_->gpus) {
-    model::HostFacts::GpuDevice device;
-    device.address = gpu.pci_bus;
-    device.uuid = gpu.uuid;
-    device.model = gpu.name;
-    device.memory = gpu.memory;
-    device.compute_major = gpu.compute_major;
-    device.compute_minor = gpu.compute_minor;
-    device.mig_capable = gpu.mig_capable;
-    device.mig_enabled = gpu.mig_enabled;
-    for (const auto& instance : gpu.instances) {
-      auto& mig = device.mig.emplace_back();
-      mig.uuid = instance.uuid;
-      mig.profile = instance.profile;
-      mig.memory = instance.memory;
-    }
-    out.devices.push_back(std::move(device));
-  }
-  return out;
 }
 
 }  // namespace cloudos::daemon

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "agent/devices/devices.hpp"
-#include "agent/facts/gpu_probe.hpp"
 #include "agent/halves/halves.hpp"
 #include "agent/health/sample.hpp"
 
@@ -12,16 +11,5 @@ namespace cloudos::daemon {
 [[nodiscard]] std::vector<health::Sample::Gpu> sample_of(const std::vector<devices::CardState>& cards);
 // The part of the figures that is about GPUs.
 void add_figures(const devices::Plugin& plugin, halves::Figures& figures);
-
-// NVIDIA's GPUs as they were last counted, or why that is not known.
-class KnownGpus final : public facts::GpuProbe {
- public:
-  explicit KnownGpus(Result<nvml::Inventory> inventory) : inventory_(std::move(inventory)) {}
-  [[nodiscard]] std::string_view vendor() const override { return "nvidia"; }
-  [[nodiscard]] Result<facts::GpuAnswer> ask() override;
-
- private:
-  Result<nvml::Inventory> inventory_;
-};
 
 }  // namespace cloudos::daemon

@@ -8,6 +8,7 @@
 #include "agent/daemon/daemon.hpp"
 #include "agent/daemon/gpus.hpp"
 #include "agent/facts/facts.hpp"
+#include "agent/gpu_facts/gpu_facts.hpp"
 #include "core/base/text.hpp"
 #include "core/model/paths.hpp"
 #include "core/os/bus/bus.hpp"
@@ -142,7 +143,7 @@ void Root::look_for_labels() {
   if (auto due = loop_.after(now_.labels.every, [this] { look_for_labels(); })) label_timer_ = std::move(*due);
   if (!now_.labels.enabled || std::exchange(labelling_, true)) return;
   auto inventory = plugin_ ? plugin_->inventory() : Result<nvml::Inventory>(fail(ErrorKind::failed, "GPUs are not looked at"));
-  workers_.looks.run([this, sharing = sharing_of(now_.gpus), gpus = std::make_shared<KnownGpus>(std::move(inventory))] {
+  workers_.looks.run([this, sharing = sharing_of(now_.gpus), gpus = std::make_shared<gpu_facts::Counted>(std::move(inventory))] {
     auto found = std::make_shared<Result<labels::Found>>(daemon::look_for_labels(sharing, *gpus));
     return [this, found] {
       labelling_ = false;

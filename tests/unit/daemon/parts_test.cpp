@@ -161,7 +161,7 @@ TEST_CASE("a job that hangs holds up neither the loop nor other workers, nor the
   gate->opened.notify_all();
 }
 
-TEST_CASE("one cause: the plugin's word on a GPU is what health is told, and its inventory makes the labels") {
+TEST_CASE("one cause: the plugin's word on a GPU is what health is told") {
   devices::CardState card;
   card.uuid = "GPU-1";
   card.address = "0000:18:00.0";
@@ -173,13 +173,4 @@ TEST_CASE("one cause: the plugin's word on a GPU is what health is told, and its
   CHECK_FALSE(seen.front().healthy);
   CHECK(seen.front().cause == card.cause);
   CHECK(seen.front().remedy == xid::Remedy::restart);
-  nvml::Inventory inventory{.driver = "570.86.15", .cuda_major = 12, .cuda_minor = 8, .gpus = {}};
-  inventory.gpus.push_back({.uuid = "GPU-1", .name = "NVIDIA H100 80GB HBM3", .pci_bus = "0000:18:00.0"});
-  KnownGpus known(inventory);
-  const auto told = known.ask();
-  REQUIRE(told);
-  CHECK(told->driver.cuda_version == "12.8");
-  CHECK(told->devices.at(0).model == "NVIDIA H100 80GB HBM3");
-  KnownGpus unknown(Result<nvml::Inventory>(fail(ErrorKind::io, "no driver has answered yet")));
-  CHECK_FALSE(unknown.ask());
 }
