@@ -145,13 +145,15 @@ Core::Next Core::next(Time now) {
   constexpr auto forever = std::chrono::hours(24);
   if (now < not_before_) return {.request = std::nullopt, .until = not_before_};
   if (!report_) return {.request = std::nullopt, .until = now + forever};
-  if (!view_ || now >= read_again_at_) return {.request = Request{.kind = Request::Kind::read, .path = node_path(options_.node)}, .until = now};
+  if (!view_ || now >= read_again_at_)
+    return {.request = Request{.kind = Request::Kind::read, .path = node_path(options_.node)}, .until = now};
   if (metadata_due_)
     if (auto request = metadata(now)) return {.request = std::move(request), .until = now};
   if (status_due_)
     if (auto request = status()) return {.request = std::move(request), .until = now};
   if (auto request = event(now)) return {.request = std::move(request), .until = now};
-  return {.request = std::nullopt, .until = dropped_ > dropped_told_ ? std::min(read_again_at_, window_ + std::chrono::minutes(1)) : read_again_at_};
+  return {.request = std::nullopt,
+          .until = dropped_ > dropped_told_ ? std::min(read_again_at_, window_ + std::chrono::minutes(1)) : read_again_at_};
 }
 
 void Core::reply(const Request& request, Reply reply, Time now) {
@@ -178,9 +180,11 @@ void Core::failed(const Request& request, const Reply& reply, Time now) {
   // What became of a write is not known, or the node is another: look before the next one.
   if (request.kind != Request::Kind::event || reply.outcome == Reply::Outcome::away) view_.reset();
   if (reply.outcome == Reply::Outcome::auth) wants_credential_ = true;
-  if (request.kind == Request::Kind::event && (reply.outcome == Reply::Outcome::refused || reply.outcome == Reply::Outcome::not_found)) return;
-  const auto why = reply.outcome == Reply::Outcome::not_found ? std::format("there is no node {} in the cluster yet, or it was removed", options_.node)
-                                                              : reply.why;
+  if (request.kind == Request::Kind::event && (reply.outcome == Reply::Outcome::refused || reply.outcome == Reply::Outcome::not_found))
+    return;
+  const auto why = reply.outcome == Reply::Outcome::not_found
+                       ? std::format("there is no node {} in the cluster yet, or it was removed", options_.node)
+                       : reply.why;
   if (auto line = away_.failed("API", why, now)) log_.push_back(std::move(*line));
   not_before_ = now + pause(away_.failures(), static_cast<double>(random_() % 1000) / 1000.0);
 }

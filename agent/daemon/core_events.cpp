@@ -92,7 +92,8 @@ std::optional<Request> Core::event(Time now) {
   drop_oldest(options_.events_a_minute - std::min(in_window_, options_.events_a_minute));
   if (events_.empty()) return std::nullopt;
   const auto& front = events_.front();
-  return event_request(options_.node, front.event, std::format("{} {} {} {}", options_.node, front.epoch, front.sequence, front.event.at_ms));
+  return event_request(options_.node, front.event,
+                       std::format("{} {} {} {}", options_.node, front.epoch, front.sequence, front.event.at_ms));
 }
 
 void Core::event_done(const Request& request, bool written, Time now) {

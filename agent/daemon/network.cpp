@@ -218,10 +218,10 @@ Status run_network() {
   Network network(loop, log);
   CLOUDOS_TRY(network.begin());
   CLOUDOS_ASSIGN(const auto hangups, Hangups::watch(loop, [&] {
-    notify_reloading();
-    network.reload();
-    notify_ready("waiting for the root half");
-  }));
+                   notify_reloading();
+                   network.reload();
+                   notify_ready("waiting for the root half");
+                 }));
   const auto watchdog = Watchdog::start(loop, [&] { return network.alive(); });
   notify_ready("waiting for the root half");
   const auto ended = loop.run(true);

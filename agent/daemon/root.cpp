@@ -21,9 +21,7 @@ constexpr Milliseconds question_patience{5'000};  // of questions to services
 constexpr Milliseconds restart_limit{120'000};
 constexpr auto kernel_log = "/dev/kmsg";
 
-std::int64_t wall_ms() {
-  return std::chrono::duration_cast<Milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
+std::int64_t wall_ms() { return std::chrono::duration_cast<Milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
 health::RestartLimits limits_of(const settings::Settings::Health& settings) {
   auto limits = settings.restarts;
@@ -46,9 +44,9 @@ Result<std::unique_ptr<Root>> Root::start(loop::Loop& loop, os::Fd listening, Lo
   CLOUDOS_ASSIGN(auto looks, Worker::start(loop));
   CLOUDOS_ASSIGN(auto measurements, Worker::start(loop));
   CLOUDOS_ASSIGN(auto restarts, Worker::start(loop));
-  std::unique_ptr<Root> root(new Root(
-      loop, std::move(listening), log,
-      {.looks = std::move(looks), .measurements = std::move(measurements), .restarts = std::move(restarts)}));
+  std::unique_ptr<Root> root(
+      new Root(loop, std::move(listening), log,
+               {.looks = std::move(looks), .measurements = std::move(measurements), .restarts = std::move(restarts)}));
   CLOUDOS_TRY(root->begin());
   return root;
 }
@@ -197,10 +195,8 @@ void Root::refused(const std::string& why) {
 void Root::offer_gpus() {
   plugin_.reset();
   if (!now_.gpus.enabled) return;
-  devices::Options options{.nvml = now_.gpus.nvml,
-                           .mig = now_.gpus.mig,
-                           .replicas = now_.gpus.replicas,
-                           .rename_shared = now_.gpus.rename_shared};
+  devices::Options options{
+      .nvml = now_.gpus.nvml, .mig = now_.gpus.mig, .replicas = now_.gpus.replicas, .rename_shared = now_.gpus.rename_shared};
   options.timing.probe = now_.gpus.probe;
   options.timing.recover = now_.gpus.recover;
   // The same cause that took the device from kubelet is the node's condition and event, at once.
@@ -224,10 +220,10 @@ Status run_root() {
   CLOUDOS_ASSIGN(auto loop, loop::Loop::make());
   CLOUDOS_ASSIGN(const auto root, Root::start(loop, std::move(listening), log));
   CLOUDOS_ASSIGN(const auto hangups, Hangups::watch(loop, [&] {
-    notify_reloading();
-    root->reload();
-    notify_ready("watching");
-  }));
+                   notify_reloading();
+                   root->reload();
+                   notify_ready("watching");
+                 }));
   const auto watchdog = Watchdog::start(loop, [] { return true; });
   notify_ready("watching");
   const auto ended = loop.run(true);

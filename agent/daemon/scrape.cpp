@@ -128,8 +128,9 @@ bool Scrape::set(const settings::Settings::Metrics& settings, const std::optiona
     well = s.start(s.secure, {.address = s.address, .port = settings.port, .identity = identity},
                    [&s](const http::Asked& asked) { return s.guarded(asked); });
   if (!s.loopback && settings.loopback != 0)
-    well = s.start(s.loopback, {.address = "127.0.0.1", .port = settings.loopback}, [&s](const http::Asked& asked) { return s.open(asked); }) &&
-           well;
+    well = s.start(s.loopback, {.address = "127.0.0.1", .port = settings.loopback}, [&s](const http::Asked& asked) {
+      return s.open(asked);
+    }) && well;
   return well;
 }
 

@@ -32,10 +32,11 @@ void Services::ask(Milliseconds patience) {
   for (const auto& question : questions_) {
     auto& call = calls_[question.name];
     if (call) continue;
-    call = grpc::Call::start(loop_, question.socket, question.method, "", patience, [this, &question, patience](const grpc::Answer& answer) {
-      calls_[question.name].reset();
-      answered(question, answer, patience);
-    });
+    call =
+        grpc::Call::start(loop_, question.socket, question.method, "", patience, [this, &question, patience](const grpc::Answer& answer) {
+          calls_[question.name].reset();
+          answered(question, answer, patience);
+        });
   }
 }
 

@@ -98,8 +98,9 @@ Result<Source> Loop::after(Milliseconds span, std::function<void()> due) {
 Result<Source> Loop::folder(const std::filesystem::path& path, std::function<void(const std::string&)> made) {
   auto state = std::make_unique<Source::State>();
   state->made = std::move(made);
-  const int r = sd_event_add_inotify(state_->event, &state->source, path.c_str(),
-                                     IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR, on_made, state.get());
+  const int r =
+      sd_event_add_inotify(state_->event, &state->source, path.c_str(),
+                           IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR, on_made, state.get());
   if (r < 0) return fail_errno("watch " + path.string(), -r);
   return Source(std::move(state));
 }

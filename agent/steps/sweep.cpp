@@ -232,7 +232,8 @@ std::vector<std::string> our_folders(const Environment& env) {
 
 std::vector<std::string> side_effects() {
   // Deepest first. Made by kubelet, containerd and the CNI plugins on their way to what they keep; by the host paths of
-  // kube-proxy and flannel (/lib/modules, the iptables lock); by kubeadm's control plane (the flexvolume folder, certificates); by the agent (CDI specs).
+  // kube-proxy and flannel (/lib/modules, the iptables lock); by kubeadm's control plane (the flexvolume folder, certificates); by the
+  // agent (CDI specs).
   return {"/usr/libexec/kubernetes/kubelet-plugins/volume/exec",
           "/usr/libexec/kubernetes/kubelet-plugins/volume",
           "/usr/libexec/kubernetes/kubelet-plugins",

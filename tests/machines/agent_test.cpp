@@ -33,7 +33,9 @@ struct Cluster {
   [[nodiscard]] const Machine& master() const { return sandbox.named("master-1"); }
   [[nodiscard]] const Machine& worker() const { return sandbox.named("node-1"); }
   [[nodiscard]] Json node() const { return kubectl_json(sandbox, master(), {"get", "node", node_name()}); }
-  [[nodiscard]] std::string node_name() const { return trimmed("cat /etc/cloudos/cluster.json | sed 's/.*\"node\":\"\\([^\"]*\\)\".*/\\1/'"); }
+  [[nodiscard]] std::string node_name() const {
+    return trimmed("cat /etc/cloudos/cluster.json | sed 's/.*\"node\":\"\\([^\"]*\\)\".*/\\1/'");
+  }
   [[nodiscard]] std::string trimmed(const std::string& script) const { return std::string(trim(sandbox.sh(worker(), script))); }
   [[nodiscard]] std::string pid(const char* unit) const { return trimmed(std::format("systemctl show -P MainPID {}", unit)); }
   [[nodiscard]] bool active(const char* unit) const { return sandbox.on(worker(), {"systemctl", "is-active", "-q", unit}).code == 0; }
@@ -49,12 +51,14 @@ struct Cluster {
   }
   [[nodiscard]] int events(const std::string& reason) const {
     return static_cast<int>(
-        kubectl_json(sandbox, master(), {"get", "events", "--field-selector", "involvedObject.kind=Node,reason=" + reason}).at("items").size());
+        kubectl_json(sandbox, master(), {"get", "events", "--field-selector", "involvedObject.kind=Node,reason=" + reason})
+            .at("items")
+            .size());
   }
   // The metrics as a caller with this token gets them, from this computer, over TLS with kubelet's serving certificate.
   [[nodiscard]] http::Response scrape(const std::string& token) const {
-    const auto certificate = sandbox.sh(
-        worker(), "cat /var/lib/kubelet/pki/kubelet-server-current.pem 2> /dev/null || cat /var/lib/kubelet/pki/kubelet.crt");
+    const auto certificate =
+        sandbox.sh(worker(), "cat /var/lib/kubelet/pki/kubelet-server-current.pem 2> /dev/null || cat /var/lib/kubelet/pki/kubelet.crt");
     const auto spki = os::spki_hash(certificate);
     REQUIRE(spki);
     auto client = http::Client::make({.url = std::format("https://{}:9633", worker().address), .trust = {.ca = {}, .spki = {*spki}}});
@@ -65,7 +69,8 @@ struct Cluster {
   }
   // What the plain listener answers on the worker itself; "" when there is none.
   [[nodiscard]] std::string loopback(int port) const {
-    const auto script = std::format("exec 3<> /dev/tcp/127.0.0.1/{} && printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3 && head -c 300 <&3", port);
+    const auto script =
+        std::format("exec 3<> /dev/tcp/127.0.0.1/{} && printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3 && head -c 300 <&3", port);
     return sandbox.on(worker(), {"timeout", "10", "bash", "-c", script}).out;
   }
   [[nodiscard]] std::string token(const std::string& account) const {
@@ -110,7 +115,10 @@ TEST_CASE("a node says what it is by its own credential", "[agent]") {
   CHECK(node.at("metadata").at("annotations").at("cloudos.io/store").get<std::string>().starts_with(c.worker().address + ":9634 sha256:"));
   CHECK(eventually(60, [&] { return c.condition("ContainerRuntimeHung") == "False" && c.condition("KubeletHung") == "False"; }));
   // Whoever manages a field is written down by the API server: the node itself.
-  const auto managed = kubectl_json(c.sandbox, c.master(), {"get", "node", c.node_name(), "--show-managed-fields"}).at("metadata").at("managedFields").dump();
+  const auto managed = kubectl_json(c.sandbox, c.master(), {"get", "node", c.node_name(), "--show-managed-fields"})
+                           .at("metadata")
+                           .at("managedFields")
+                           .dump();
   CHECK(managed.contains("cloudos.io/labels"));
   CHECK(c.trimmed("stat -c '%a %U' /var/lib/cloudos/identity/key.pem") == "600 root");
 }
@@ -135,7 +143,9 @@ TEST_CASE("metrics are for callers whom the API server knows and allows", "[agen
   REQUIRE(kubectl(c.sandbox, c.master(), {"create", "serviceaccount", "stranger"}).code == 0);
   REQUIRE(kubectl(c.sandbox, c.master(), {"create", "serviceaccount", "scraper"}).code == 0);
   REQUIRE(kubectl(c.sandbox, c.master(), {"create", "clusterrole", "scrape", "--verb=get", "--non-resource-url=/metrics"}).code == 0);
-  REQUIRE(kubectl(c.sandbox, c.master(), {"create", "clusterrolebinding", "scrape", "--clusterrole=scrape", "--serviceaccount=default:scraper"}).code == 0);
+  REQUIRE(
+      kubectl(c.sandbox, c.master(), {"create", "clusterrolebinding", "scrape", "--clusterrole=scrape", "--serviceaccount=default:scraper"})
+          .code == 0);
   CHECK(c.scrape(c.token("stranger")).status == 403);
   const auto page = c.scrape(c.token("scraper"));
   INFO(page.body.substr(0, 2000));
@@ -148,7 +158,9 @@ TEST_CASE("a bad agent.toml changes nothing and says so, a good one is in force 
   auto& c = cluster();
   const auto root = c.pid(root_half), network = c.pid(network_half);
   const auto since = c.now();
-  c.sandbox.sh(c.worker(), "cp /etc/cloudos/agent.toml /root/agent.toml 2> /dev/null || true; printf '[metrics]\\nprot = 9700\\n' > /etc/cloudos/agent.toml");
+  c.sandbox.sh(
+      c.worker(),
+      "cp /etc/cloudos/agent.toml /root/agent.toml 2> /dev/null || true; printf '[metrics]\\nprot = 9700\\n' > /etc/cloudos/agent.toml");
   CHECK(eventually(30, [&] { return c.log(root_half, since).contains("prot"); }));
   CHECK(eventually(60, [&] { return c.events("AgentConfigurationInvalid") >= 1; }));
   CHECK(c.scrape("").status == 401);
@@ -156,7 +168,8 @@ TEST_CASE("a bad agent.toml changes nothing and says so, a good one is in force 
   CHECK(eventually(30, [&] { return c.loopback(9700).contains(" 200 "); }));
   CHECK(c.pid(root_half) == root);
   CHECK(c.pid(network_half) == network);
-  c.sandbox.sh(c.worker(), "rm /etc/cloudos/agent.toml; cp /root/agent.toml /etc/cloudos/agent.toml 2> /dev/null || true; rm -f /root/agent.toml");
+  c.sandbox.sh(c.worker(),
+               "rm /etc/cloudos/agent.toml; cp /root/agent.toml /etc/cloudos/agent.toml 2> /dev/null || true; rm -f /root/agent.toml");
   c.sandbox.sh(c.worker(), std::format("systemctl reload {} {}", root_half, network_half));
   CHECK(eventually(30, [&] { return c.loopback(9700).empty(); }));
 }
@@ -169,8 +182,9 @@ TEST_CASE("halves that are killed again and again come back, and no label is los
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   for (int round = 0; std::chrono::steady_clock::now() < end; ++round) {
     c.sandbox.sh(c.worker(), std::format("systemctl kill -s KILL {} || true", round % 3 == 0 ? root_half : network_half));
-    static_cast<void>(kubectl(c.sandbox, c.master(), {"run", "passing", "--image=cloudos.local/flannel:v0.28.10", "--image-pull-policy=Never",
-                                                      "--restart=Never", "--", "/bin/busybox", "true"}));
+    static_cast<void>(kubectl(c.sandbox, c.master(),
+                              {"run", "passing", "--image=cloudos.local/flannel:v0.28.10", "--image-pull-policy=Never", "--restart=Never",
+                               "--", "/bin/busybox", "true"}));
     const auto& labels = c.node().at("metadata").at("labels");
     for (const auto& name : before)
       if (!labels.contains(name)) missing.insert(name);
@@ -188,10 +202,13 @@ TEST_CASE("an API that is away for a minute costs few log lines, and what happen
   const auto count = c.events("AgentConfigurationInvalid");
   c.sandbox.sh(c.master(), "mv /etc/kubernetes/manifests/kube-apiserver.yaml /root/");
   CHECK(eventually(60, [&] { return kubectl(c.sandbox, c.master(), {"--request-timeout=2s", "get", "--raw", "/livez"}).code != 0; }));
-  c.sandbox.sh(c.worker(), "cp /etc/cloudos/agent.toml /root/agent.toml 2> /dev/null || true; printf '[metrics]\\nwhile_away = 1\\n' > /etc/cloudos/agent.toml");
+  c.sandbox.sh(
+      c.worker(),
+      "cp /etc/cloudos/agent.toml /root/agent.toml 2> /dev/null || true; printf '[metrics]\\nwhile_away = 1\\n' > /etc/cloudos/agent.toml");
   std::this_thread::sleep_for(std::chrono::seconds(60));  // the promise is about a minute
   c.sandbox.sh(c.master(), "mv /root/kube-apiserver.yaml /etc/kubernetes/manifests/");
-  c.sandbox.sh(c.worker(), "rm /etc/cloudos/agent.toml; cp /root/agent.toml /etc/cloudos/agent.toml 2> /dev/null || true; rm -f /root/agent.toml");
+  c.sandbox.sh(c.worker(),
+               "rm /etc/cloudos/agent.toml; cp /root/agent.toml /etc/cloudos/agent.toml 2> /dev/null || true; rm -f /root/agent.toml");
   REQUIRE(eventually(180, [&] { return kubectl(c.sandbox, c.master(), {"get", "--raw", "/readyz"}).code == 0; }));
   CHECK(eventually(180, [&] { return c.events("AgentConfigurationInvalid") > count; }));
   CHECK(eventually(120, [&] { return c.log(network_half, since).contains("well again"); }));

@@ -16,7 +16,8 @@ using daemon::Request;
 using daemon::Time;
 
 struct Api {
-  std::optional<Json> node = Json{{"metadata", {{"name", "n1"}, {"labels", {{"kubernetes.io/hostname", "n1"}}}}}, {"status", {{"conditions", Json::array()}}}};
+  std::optional<Json> node =
+      Json{{"metadata", {{"name", "n1"}, {"labels", {{"kubernetes.io/hostname", "n1"}}}}}, {"status", {{"conditions", Json::array()}}}};
   std::map<std::string, Json> events;  // by name
   bool away = false;
   bool loses_answers = false;  // carries out what it is asked and says nothing

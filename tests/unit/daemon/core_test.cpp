@@ -22,12 +22,16 @@ halves::Report report_with(std::map<std::string, std::string> labels) {
 }
 
 health::Condition condition(bool status, std::string message = "it hangs") {
-  return {.type = "ContainerRuntimeHung", .status = status, .reason = status ? "DoesNotAnswer" : "Fine", .message = std::move(message), .since_ms = 1'000'000};
+  return {.type = "ContainerRuntimeHung",
+          .status = status,
+          .reason = status ? "DoesNotAnswer" : "Fine",
+          .message = std::move(message),
+          .since_ms = 1'000'000};
 }
 
 void add_event(halves::Report& report, std::uint64_t sequence, std::string message, std::string pod = {}) {
-  report.events.push_back({.sequence = sequence,
-                           .event = {.reason = "OOMKilling", .message = std::move(message), .pod = std::move(pod), .at_ms = 1'000'000}});
+  report.events.push_back(
+      {.sequence = sequence, .event = {.reason = "OOMKilling", .message = std::move(message), .pod = std::move(pod), .at_ms = 1'000'000}});
 }
 
 struct World {

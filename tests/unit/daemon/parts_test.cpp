@@ -119,7 +119,8 @@ TEST_CASE("settings are read again when the file changes, and a bad file is told
   WatchedSettings watched(*loop, file);
   std::vector<std::uint16_t> ports;
   std::vector<std::string> faults;
-  watched.watch([&](const settings::Settings& fresh) { ports.push_back(fresh.metrics.port); }, [&](const std::string& why) { faults.push_back(why); });
+  watched.watch([&](const settings::Settings& fresh) { ports.push_back(fresh.metrics.port); },
+                [&](const std::string& why) { faults.push_back(why); });
   CHECK(ports == std::vector<std::uint16_t>{9633});
   put(file, "[metrics]\nport = 9700\n");
   CHECK(goes_until(*loop, [&] { return ports.size() >= 2; }));
@@ -153,9 +154,7 @@ TEST_CASE("a job that hangs holds up neither the loop nor other workers, nor the
   CHECK(goes_until(*loop, [&] { return done; }));
   CHECK(hangs->busy());
   CHECK_FALSE(never);
-  {
-    const auto gone = std::move(*hangs);
-  }
+  { const auto gone = std::move(*hangs); }
   const std::scoped_lock lock(gate->mutex);
   gate->open = true;
   gate->opened.notify_all();
