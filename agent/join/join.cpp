@@ -237,8 +237,13 @@ class Joining {
       return std::pair{std::move(tokens), std::move(cluster)};
     });
     if (!answers) {
-      const bool unknown = answers.error().kind == ErrorKind::auth || kube::not_found(answers.error());
-      return unknown ? fail(unknown_token(file_.token_id)) : fail(std::move(answers).error());
+      auto error = std::move(answers).error();
+      // 403: a cluster that was installed before there were join tokens.
+      if (error.kind == ErrorKind::auth && error.message.starts_with("403"))
+        return fail(ErrorKind::refused, "the cluster does not let join tokens read its wanted state: " + error.message,
+                    "run `cloudos install` on that cluster once more: it sets up the rules for them");
+      if (error.kind == ErrorKind::auth || kube::not_found(error)) return fail(unknown_token(file_.token_id));
+      return fail(std::move(error));
     }
     CLOUDOS_TRY(token_serves(answers->first, file_.token_id, now_s(), tried_before_));
     CLOUDOS_ASSIGN(auto wanted, wanted_of(answers->second));

@@ -100,7 +100,8 @@ plan::Joiner joiner_of(const fs::path& folder, const model::ClusterConfig& confi
                       .address = world.at("address"),
                       .labels = world.value("labels", std::map<std::string, std::string>{}),
                       .bundle = in.bundle,
-                      .bundle_digest = in.bundle_digest};
+                      .bundle_digest = in.bundle_digest,
+                      .vouched = in.vouched};
   const auto& machine = world.at("machine");
   joiner.seen = {.facts = facts_of(machine, {.role = model::Role::node})};
   joiner.missing = Bytes{machine.value("missing", std::uint64_t{0})};

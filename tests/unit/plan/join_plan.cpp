@@ -21,6 +21,7 @@ plan::Joiner joiner() {
                       .labels = {{"disk", "ssd"}, {"rack", "7"}},
                       .bundle = in.bundle,
                       .bundle_digest = in.bundle_digest,
+                      .vouched = in.vouched,
                       .missing = 400_MiB};
   joiner.seen.facts = sample::server(9);
   return joiner;
