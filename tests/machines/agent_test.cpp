@@ -185,7 +185,7 @@ TEST_CASE("halves that are killed again and again come back, and no label is los
     static_cast<void>(kubectl(c.sandbox, c.master(),
                               {"run", "passing", "--image=cloudos.local/flannel:v0.28.10", "--image-pull-policy=Never", "--restart=Never",
                                "--", "/bin/busybox", "true"}));
-    const auto& labels = c.node().at("metadata").at("labels");
+    const Json labels = c.node().at("metadata").at("labels");
     for (const auto& name : before)
       if (!labels.contains(name)) missing.insert(name);
     static_cast<void>(kubectl(c.sandbox, c.master(), {"delete", "pod", "passing", "--now", "--ignore-not-found"}));

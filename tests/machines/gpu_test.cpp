@@ -292,7 +292,7 @@ TEST_CASE("pods come and go while the agent is killed at random: no GPU is given
       REQUIRE(kubectl(g.sandbox, g.master(), {"delete", "pod", oldest, "--now", "--timeout=60s"}).code == 0);
       holders.erase(oldest);
     }
-    for (const auto& [name, value] : labels.items()) CHECK(g.labels().value(name, "") == value);
+    for (const auto& [name, value] : labels.items()) CHECK(g.labels().value(name, "") == value.get<std::string>());
   }
   CHECK(started > 0);
   g.remove_pods();

@@ -275,7 +275,10 @@ TEST_CASE("an agent that is killed at any moment neither loses a label nor write
       const auto name = "a.example/l" + std::to_string(dice() % 8);
       truth[name] = std::to_string(dice() % 3);
       report.labels = truth;
-      if (dice() % 3 == 0) add_event(report, ++sequence, "event " + std::to_string(sequence));
+      if (dice() % 3 == 0) {
+        ++sequence;
+        add_event(report, sequence, "event " + std::to_string(sequence));
+      }
       w.core->report(report);
       w.api.loses_answers = dice() % 4 == 0;
       for (auto steps = dice() % 5; steps > 0; --steps) {
