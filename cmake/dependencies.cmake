@@ -42,8 +42,10 @@ add_library(cloudos_crypto_library INTERFACE)
 target_link_libraries(cloudos_crypto_library INTERFACE
   $<IF:$<BOOL:$<TARGET_PROPERTY:CLOUDOS_STATIC_CRYPTO>>,cloudos_crypto_static,OpenSSL::Crypto>)
 # TLS goes with its libcrypto: both within the program, or both shared.
-add_library(cloudos_ssl_static INTERFACE)
-cloudos_static(cloudos_ssl_static libssl cloudos_crypto_static)
+# A library of its own in CMake's eyes, so that it comes before libcrypto wherever else that is linked too.
+add_library(cloudos_ssl_static STATIC IMPORTED)
+find_library(CLOUDOS_libssl_a NAMES libssl.a REQUIRED)
+set_target_properties(cloudos_ssl_static PROPERTIES IMPORTED_LOCATION ${CLOUDOS_libssl_a} INTERFACE_LINK_LIBRARIES cloudos_crypto_static)
 add_library(cloudos_ssl_library INTERFACE)
 target_link_libraries(cloudos_ssl_library INTERFACE
   $<IF:$<BOOL:$<TARGET_PROPERTY:CLOUDOS_STATIC_CRYPTO>>,cloudos_ssl_static,OpenSSL::SSL>)
