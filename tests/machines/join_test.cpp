@@ -102,7 +102,7 @@ struct Pool {
   // Lets a machine try to join that must not: gives the one line of its unit's journal that says why, and checks that nothing is
   // left of it.
   [[nodiscard]] std::string refusal(const Machine& machine) const {
-    const auto since = trim(sandbox.sh(machine, "date '+%F %T.%6N'"));
+    const std::string since(trim(sandbox.sh(machine, "date '+%F %T.%6N'")));
     sandbox.sh(machine, "systemctl reset-failed cloudos-join 2> /dev/null || true; systemctl start cloudos-join");
     CHECK(eventually(120, [&] { return trim(sandbox.on(machine, {"systemctl", "is-failed", "cloudos-join"}).out) == "failed"; }));
     const auto errors = trim(sandbox.sh(machine, std::format("journalctl -u cloudos-join -o cat --no-pager -p err -S '{}'", since)));
