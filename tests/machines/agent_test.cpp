@@ -45,7 +45,8 @@ struct Cluster {
   [[nodiscard]] std::string now() const { return trimmed("date +%s"); }
   // What the node's condition of that type says, or "".
   [[nodiscard]] std::string condition(const std::string& type) const {
-    for (const auto& each : node().at("status").at("conditions"))
+    const Json now = node();
+    for (const auto& each : now.at("status").at("conditions"))
       if (each.at("type") == type) return each.at("status").get<std::string>();
     return "";
   }
