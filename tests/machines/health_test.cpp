@@ -49,7 +49,8 @@ mkdir -p /opt/gpu /opt/shown/net/eno1/device /mnt/small
 echo 4194304 > /opt/shown/pid_max; echo 0 > /opt/shown/tainted; echo 10 > /opt/shown/nf_conntrack_count
 cd /opt/shown/net/eno1; echo 1 > carrier; echo full > duplex; echo 2 > carrier_changes
 truncate -s 32M /var/tmp/small; mkfs.ext4 -q -m 0 -N 64 /var/tmp/small
-loop=$(losetup -f); [ -e $loop ] || mknod $loop b 7 ${loop#/dev/loop}; losetup $loop /var/tmp/small; mount $loop /mnt/small
+[ -e /dev/loop-control ] || mknod /dev/loop-control c 10 237
+loop=$(losetup -f); echo $loop > /opt/shown/loop; [ -e $loop ] || mknod $loop b 7 ${loop#/dev/loop}; losetup $loop /var/tmp/small; mount $loop /mnt/small
 )";
 
 struct Node {
@@ -59,6 +60,7 @@ struct Node {
 
   Node() {
     installed = sandbox.install(sandbox.addresses("master"), "");
+    INFO(installed.out.substr(installed.out.size() > 4000 ? installed.out.size() - 4000 : 0) << installed.err);
     REQUIRE(installed.code == 0);
     sandbox.sh(machine(), set_up);
     name = trim(sandbox.on(machine(), {"hostname"}).out);
@@ -74,7 +76,7 @@ struct Node {
     put("/etc/systemd/system/cloudos-agent-root.service.d/shown.conf", shown);
     sandbox.sh(machine(), "systemctl daemon-reload && systemctl restart cloudos-agent-root");
   }
-  ~Node() { static_cast<void>(sandbox.on(machine(), {"sh", "-c", "umount /mnt/small; losetup -D"})); }
+  ~Node() { static_cast<void>(sandbox.on(machine(), {"sh", "-c", "umount /mnt/small; losetup -d $(cat /opt/shown/loop)"})); }
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 

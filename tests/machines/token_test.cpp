@@ -24,7 +24,7 @@ struct Tokens {
     REQUIRE(installed.code == 0);
     // A node says by itself where its store is; a moment after it joined is soon enough.
     const auto store = "cloudos.io/store=" + master().address + ":9634 sha256:" + std::string(64, 'a');
-    if (!eventually(20, [&] { return sandbox.sh(master(), "kubectl get nodes -o yaml").contains("cloudos.io/store"); }))
+    if (!eventually(20, [&] { return kubectl(sandbox, master(), {"get", "nodes", "-o", "yaml"}).out.contains("cloudos.io/store"); }))
       REQUIRE(kubectl(sandbox, master(), {"annotate", "node", "--all", store}).code == 0);
   }
   [[nodiscard]] const Machine& master() const { return sandbox.named("master-1"); }
@@ -102,8 +102,8 @@ TEST_CASE("a join token is made, listed and taken back, and its holder may ask t
     CHECK_FALSE(t.may(token, forbidden));
   }
   // The master's kubelet may count and decide; a request of a token is not approved unseen by the controller manager.
-  const auto node = std::string(trim(t.sandbox.sh(t.master(), "kubectl get nodes -o jsonpath={.items[0].metadata.name}")));
-  const auto as_node = "kubectl --as system:node:" + node + " --as-group system:nodes auth can-i ";
+  const auto node = std::string(trim(kubectl(t.sandbox, t.master(), {"get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"}).out));
+  const auto as_node = "kubectl --kubeconfig /etc/kubernetes/admin.conf --as system:node:" + node + " --as-group system:nodes auth can-i ";
   CHECK(t.sandbox.sh(t.master(), as_node + "update configmap/join-tokens -n cloudos-system").starts_with("yes"));
   CHECK(t.sandbox.sh(t.master(), as_node + "update certificatesigningrequests.certificates.k8s.io/approval").starts_with("yes"));
 
