@@ -19,12 +19,12 @@ namespace {
 
 constexpr auto uuid = "GPU-11111111-4820-abfc-e83e-94318197576e";
 
-// Quick looks, and ten quiet minutes made ten quiet seconds. A disk that is shared with others may be as slow as it likes.
+// Quick looks, and ten quiet minutes made one. A disk that is shared with others may be as slow as it likes.
 std::string settings(const std::string& thresholds) {
   return "[metrics]\nloopback = 9700\n"
-         "[health]\nevery = \"1s\"\nmeasure-sync = \"1s\"\n"
+         "[health]\nevery = \"1s\"\nmeasure-sync = \"10s\"\n"
          "[gpus]\nnvml = \"/opt/gpu/libnvidia-ml.so.1\"\nprobe = \"1s\"\nrecover = \"2s\"\n"
-         "[health.thresholds]\nquiet = \"10s\"\n" +
+         "[health.thresholds]\nquiet = \"1m\"\n" +
          thresholds;
 }
 constexpr auto all_well = "sync-bad = \"20s\"\nsync-good = \"10s\"\n";
@@ -44,13 +44,14 @@ BindPaths=/opt/shown/nf_conntrack_count:/proc/sys/net/netfilter/nf_conntrack_cou
 BindPaths=/opt/shown/net:/sys/class/net
 )";
 
+// The loop device goes with its last user (losetup(8), --detach), also when the machine is just cut off.
 constexpr auto set_up = R"(
-mkdir -p /opt/gpu /opt/shown/net/eno1/device /mnt/small
+mkdir -p /opt/gpu /opt/shown/net/eno1/device /mnt/small; for n in nvidia0 nvidiactl; do mknod -m 666 /dev/$n c 1 3; done
 echo 4194304 > /opt/shown/pid_max; echo 0 > /opt/shown/tainted; echo 10 > /opt/shown/nf_conntrack_count
 cd /opt/shown/net/eno1; echo 1 > carrier; echo full > duplex; echo 2 > carrier_changes
 truncate -s 32M /var/tmp/small; mkfs.ext4 -q -m 0 -N 64 /var/tmp/small
 [ -e /dev/loop-control ] || mknod /dev/loop-control c 10 237
-loop=$(losetup -f); echo $loop > /opt/shown/loop; [ -e $loop ] || mknod $loop b 7 ${loop#/dev/loop}; losetup $loop /var/tmp/small; mount $loop /mnt/small
+loop=$(losetup -f); [ -e $loop ] || mknod $loop b 7 ${loop#/dev/loop}; losetup $loop /var/tmp/small; mount $loop /mnt/small; losetup -d $loop
 )";
 
 struct Node {
@@ -76,7 +77,6 @@ struct Node {
     put("/etc/systemd/system/cloudos-agent-root.service.d/shown.conf", shown);
     sandbox.sh(machine(), "systemctl daemon-reload && systemctl restart cloudos-agent-root");
   }
-  ~Node() { static_cast<void>(sandbox.on(machine(), {"sh", "-c", "umount /mnt/small; losetup -d $(cat /opt/shown/loop)"})); }
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
@@ -85,7 +85,8 @@ struct Node {
     REQUIRE(sandbox.on(machine(), {"sh", "-c", std::format("cat > {0}.new && mv {0}.new {0}", path)}, content).code == 0);
   }
   [[nodiscard]] std::string condition(const std::string& type) const {
-    for (const auto& each : kubectl_json(sandbox, machine(), {"get", "node", name}).at("status").at("conditions"))
+    const Json conditions = kubectl_json(sandbox, machine(), {"get", "node", name}).at("status").at("conditions");
+    for (const auto& each : conditions)
       if (each.at("type") == type) return each.at("status").get<std::string>();
     return "";
   }
@@ -121,18 +122,18 @@ void come_and_go(const std::vector<Trouble>& troubles) {
   auto& n = node();
   for (const auto& trouble : troubles) {
     INFO(trouble.type << "\n" << n.log());
-    CHECK(eventually(60, [&] { return n.condition(trouble.type) == "False"; }));
+    REQUIRE(eventually(60, [&] { return n.condition(trouble.type) == "False"; }));
     n.sandbox.sh(n.machine(), trouble.cause);
-    CHECK(eventually(90, [&] { return n.condition(trouble.type) == "True"; }));
-    CHECK(eventually(60, [&] { return n.events(trouble.reason) > 0; }));
-    CHECK(n.in_metrics(trouble.type));
+    REQUIRE(eventually(90, [&] { return n.condition(trouble.type) == "True"; }));
+    REQUIRE(eventually(60, [&] { return n.events(trouble.reason) > 0; }));
+    REQUIRE(eventually(60, [&] { return n.in_metrics(trouble.type); }));
     n.sandbox.sh(n.machine(), trouble.cure);
   }
   for (const auto& trouble : troubles) {
     INFO(trouble.type << "\n" << n.log());
-    CHECK(eventually(120, [&] { return n.condition(trouble.type) == "False"; }));
-    if (trouble.says_cleared) CHECK(eventually(60, [&] { return n.events(trouble.type + "Cleared") > 0; }));
-    CHECK_FALSE(n.in_metrics(trouble.type));
+    REQUIRE(eventually(180, [&] { return n.condition(trouble.type) == "False"; }));
+    if (trouble.says_cleared) REQUIRE(eventually(60, [&] { return n.events(trouble.type + "Cleared") > 0; }));
+    REQUIRE(eventually(60, [&] { return !n.in_metrics(trouble.type); }));
   }
 }
 
@@ -175,7 +176,7 @@ TEST_CASE("a pod that is killed for want of memory is named", "[health]") {
     return std::ranges::any_of(events,
                                [](const Json& event) { return event.at("message").get<std::string>().contains("default/glutton"); });
   }));
-  CHECK(eventually(90, [&] { return n.condition("OOMKilling") == "False" && !n.in_metrics("OOMKilling"); }));
+  CHECK(eventually(180, [&] { return n.condition("OOMKilling") == "False" && !n.in_metrics("OOMKilling"); }));
 }
 
 TEST_CASE("a GPU that is lost, too hot or has wrong memory is told and forgotten", "[health]") {
@@ -194,7 +195,7 @@ TEST_CASE("slow durable writes and a certificate that ends soon are told and for
   auto& n = node();
   // No disk is that quick, and kubelet's certificates are for a year.
   n.put("/etc/cloudos/agent.toml",
-        settings("sync-bad = \"2us\"\nsync-good = \"1us\"\ncertificate-bad = \"400d\"\ncertificate-good = \"401d\"\n"));
+        settings("sync-bad = \"101us\"\nsync-good = \"100us\"\ncertificate-bad = \"400d\"\ncertificate-good = \"401d\"\n"));
   for (const auto* type : {"StorageSlow", "CertificateExpiring"}) {
     INFO(type << "\n" << n.log());
     CHECK(eventually(120, [&] { return n.condition(type) == "True" && n.in_metrics(type); }));
@@ -234,7 +235,7 @@ struct.pack_into("q", state, 24, 1000); struct.pack_into("i", state, 40, wanted)
 if libc.adjtimex(state) < 0: sys.exit("adjtimex: errno %d" % ctypes.get_errno())
 P)";
   const auto say = [&](const char* word) { n.sandbox.sh(n.machine(), std::vformat(set_status, std::make_format_args(word))); };
-  const bool was_kept = n.sandbox.sh(n.machine(), "timedatectl show -P NTPSynchronized").starts_with("yes");
+  const bool was_kept = n.sandbox.sh(n.machine(), "timedatectl show -p NTPSynchronized --value").starts_with("yes");
   say("loose");
   INFO(n.log());
   CHECK(eventually(120, [&] { return n.condition("ClockSkewed") == "True" && n.in_metrics("ClockSkewed"); }));

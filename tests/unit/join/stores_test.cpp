@@ -103,8 +103,8 @@ TEST_CASE("a token that every store refuses is told as one that the cluster does
 }
 
 TEST_CASE("stores that cannot be reached are named each, and it is worth another try") {
-  const auto file =
-      join_file_for(identity(), {{.address = "127.0.0.1:1", .spki = "sha256:00"}, {.address = "127.0.0.1:2", .spki = "sha256:00"}});
+  const auto key = "sha256:" + std::string(64, '0');
+  const auto file = join_file_for(identity(), {{.address = "127.0.0.1:1", .spki = key}, {.address = "127.0.0.1:2", .spki = key}});
   CollectedLog log;
   const auto said = joining::Stores(file, 0, log).hello();
   REQUIRE_FALSE(said);
