@@ -96,8 +96,8 @@ TEST_CASE("a join token is made, listed and taken back, and its holder may ask t
     CHECK(t.may(token, allowed));
   }
   for (const auto* forbidden : {"get secrets -A", "list pods -A", "update configmap/join-tokens -n cloudos-system", "create pods",
-                                "delete nodes", "update certificatesigningrequests.certificates.k8s.io/approval",
-                                "create certificatesigningrequests.certificates.k8s.io/nodeclient"}) {
+                                "delete nodes", "update certificatesigningrequests.certificates.k8s.io --subresource=approval",
+                                "create certificatesigningrequests.certificates.k8s.io --subresource=nodeclient"}) {
     INFO(forbidden);
     CHECK_FALSE(t.may(token, forbidden));
   }
@@ -105,7 +105,8 @@ TEST_CASE("a join token is made, listed and taken back, and its holder may ask t
   const auto node = std::string(trim(kubectl(t.sandbox, t.master(), {"get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"}).out));
   const auto as_node = "kubectl --kubeconfig /etc/kubernetes/admin.conf --as system:node:" + node + " --as-group system:nodes auth can-i ";
   CHECK(t.sandbox.sh(t.master(), as_node + "update configmap/join-tokens -n cloudos-system").starts_with("yes"));
-  CHECK(t.sandbox.sh(t.master(), as_node + "update certificatesigningrequests.certificates.k8s.io/approval").starts_with("yes"));
+  CHECK(t.sandbox.sh(t.master(), as_node + "update certificatesigningrequests.certificates.k8s.io --subresource=approval")
+            .starts_with("yes"));
 
   // Installing again leaves the tokens alone.
   REQUIRE(t.sandbox.install(t.sandbox.addresses("master"), "").code == 0);
