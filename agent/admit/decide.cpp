@@ -91,15 +91,15 @@ std::expected<std::string, Refusal> node_of(const Json& request) {
   return node;
 }
 
-std::optional<Refusal> decide(const Candidate& candidate, Name taken, const std::optional<model::JoinToken>& token, std::int64_t now_s) {
+std::optional<Refusal> decide(const Candidate& candidate, Name name, const std::optional<model::JoinToken>& token, std::int64_t now_s) {
   if (!token)
     return Refusal{Reason::token_unknown,
                    std::format("the cluster knows no join token {} (any more)", sanitise(candidate.token.substr(0, 16)))};
   if (token->role != "worker") return Refusal{Reason::token_unknown, std::format("the token is for a {}, not for a worker", token->role)};
   if (token->expires_s <= now_s)
     return Refusal{Reason::token_expired, std::format("the token expired at {}", model::utc_text(token->expires_s))};
-  if (taken == Name::of_a_master) return Refusal{Reason::node_exists, std::format("{} is the name of a master", candidate.node)};
-  if (taken == Name::of_a_node)
+  if (name == Name::of_a_master) return Refusal{Reason::node_exists, std::format("{} is the name of a master", candidate.node)};
+  if (name == Name::of_a_node)
     return Refusal{Reason::node_exists, std::format("the cluster has a node {}; if it is gone for good: kubectl delete node {}",
                                                     candidate.node, candidate.node)};
   if (std::ranges::contains(token->admitted, candidate.request)) return std::nullopt;

@@ -14,7 +14,7 @@ namespace {
 constexpr auto page = "/metrics";
 constexpr std::string_view bearer = "Bearer ";
 
-http::Answer plain(int status, std::string text) {
+http::Answer plain(int status, const std::string& text) {
   return {.status = status, .headers = {{"content-type", "text/plain; charset=utf-8"}}, .body = text + "\n"};
 }
 

@@ -63,7 +63,6 @@ int version_of(const Json& found) {
 }
 
 std::string type_of(const Json& found) {
-  std::string type;
   const auto at = found.find("type");
   if (at == found.end()) throw ShapeError("type: missing");
   if (!at->is_string()) throw ShapeError(std::string("type: expected a string, found ") + at->type_name());

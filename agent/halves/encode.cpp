@@ -39,7 +39,7 @@ void cut_texts(Report& report) {
 
 // How many items from `first` on have room.
 template <class It>
-It fitting(It first, It last, std::size_t room) {
+It fitting(It first, const It& last, std::size_t room) {
   for (; first != last; ++first) {
     const auto size = line(model::codec::to(*first)).size() + 1;  // and a comma
     if (size > room) break;

@@ -333,7 +333,7 @@ void on_closed(evhttp_connection*, void* line) { static_cast<Line*>(line)->gone 
 
 }  // namespace
 
-Line::Line(event_base* loop, SSL_CTX* context, const Trust& trust, std::string host, std::uint16_t port, const std::string& address)
+Line::Line(event_base* loop, SSL_CTX* context, const Trust& trust, const std::string& host, std::uint16_t port, const std::string& address)
     : base(loop), handshake{.trust = &trust, .host = host, .where = host_port(host, port)} {
   auto ssl = connection_to(context, handshake);
   channel = must(bufferevent_openssl_socket_new(base, -1, ssl.release(), BUFFEREVENT_SSL_CONNECTING, BEV_OPT_CLOSE_ON_FREE));

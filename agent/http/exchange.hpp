@@ -11,7 +11,7 @@ namespace cloudos::http::detail {
 class Line {
  public:
   // `context` and `trust` outlive it.
-  Line(event_base* base, SSL_CTX* context, const Trust& trust, std::string host, std::uint16_t port, const std::string& address);
+  Line(event_base* loop, SSL_CTX* context, const Trust& trust, const std::string& host, std::uint16_t port, const std::string& address);
   ~Line();
   Line(const Line&) = delete;
   Line& operator=(const Line&) = delete;

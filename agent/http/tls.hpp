@@ -19,7 +19,7 @@ template <auto Free>
 struct Freed {
   template <class T>
   void operator()(T* p) const {
-    Free(p);
+    Free(p);  // NOLINT(cppcoreguidelines-no-malloc): one of them is free(3), which evhttp_uridecode wants
   }
 };
 using Bio = std::unique_ptr<BIO, Freed<BIO_free_all>>;

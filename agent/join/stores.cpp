@@ -48,21 +48,21 @@ Result<Hello> parse_hello(std::string_view text) {
   return hello;
 }
 
-Result<Index> check_index(std::string text, std::string minisig, const std::vector<std::string>& keys, const Digest& wanted) {
+Result<Index> check_index(std::string json, std::string minisig, const std::vector<std::string>& keys, const Digest& wanted) {
   std::vector<os::PublicKey> trusted;
   for (const auto& key : keys) {
     CLOUDOS_ASSIGN(auto parsed, os::parse_public_key(key));
     trusted.push_back(parsed);
   }
-  if (os::sha256(text) != wanted)
-    return fail(ErrorKind::trust, std::format("it serves the bundle {}, the cluster's is {}", os::sha256(text).hex(), wanted.hex()));
-  const auto signer = std::ranges::find_if(trusted, [&](const auto& key) { return os::verify({&key, 1}, text, minisig).has_value(); });
+  if (os::sha256(json) != wanted)
+    return fail(ErrorKind::trust, std::format("it serves the bundle {}, the cluster's is {}", os::sha256(json).hex(), wanted.hex()));
+  const auto signer = std::ranges::find_if(trusted, [&](const auto& key) { return os::verify({&key, 1}, json, minisig).has_value(); });
   if (signer == trusted.end()) {
-    auto held = os::verify(trusted, text, minisig);
+    auto held = os::verify(trusted, json, minisig);
     return held ? fail(ErrorKind::trust, "the bundle's signature does not hold") : fail(std::move(held).error());
   }
-  CLOUDOS_ASSIGN(auto content, model::decode_bundle_index(text));
-  return Index{.json = std::move(text), .minisig = std::move(minisig), .content = std::move(content), .signer = *signer};
+  CLOUDOS_ASSIGN(auto content, model::decode_bundle_index(json));
+  return Index{.json = std::move(json), .minisig = std::move(minisig), .content = std::move(content), .signer = *signer};
 }
 
 http::Request request_for(const std::string& path, const Secret& token) {

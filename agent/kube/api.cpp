@@ -79,7 +79,8 @@ Status Api::remove(const std::string& path) {
   return {};
 }
 
-Status Api::watch(const std::string& path, const std::function<Status(const Json&)>& seen, std::stop_token stop) {
+Status Api::watch(const std::string& path, const std::function<Status(const Json&)>& seen,
+                  std::stop_token stop) {  // NOLINT(performance-unnecessary-value-param): a handle, as the standard passes it
   const auto request = state_->request("GET", path);
   form::Events events;
   const ByteSink sink = [&](std::span<const std::byte> piece) {

@@ -7,20 +7,20 @@
 
 namespace cloudos::kube {
 
-Status tell(Api& api, const Happening& what, std::int64_t now_s) {
+Status tell(Api& api, const Happening& happening, std::int64_t now_s) {
   constexpr std::size_t longest = 1024;
-  const auto space = what.about.value("namespace", std::string("default"));
+  const auto space = happening.about.value("namespace", std::string("default"));
   const auto at = std::format("{:%FT%TZ}", std::chrono::sys_seconds{std::chrono::seconds{now_s}});
   const Json event{{"apiVersion", "v1"},
                    {"kind", "Event"},
                    {"metadata", {{"generateName", "cloudos-"}, {"namespace", space}}},
-                   {"involvedObject", what.about},
-                   {"type", what.warning ? "Warning" : "Normal"},
-                   {"reason", what.reason},
-                   {"message", sanitise(what.message).substr(0, longest)},
-                   {"source", {{"component", what.component}, {"host", what.node}}},
-                   {"reportingComponent", what.component},
-                   {"reportingInstance", what.node},
+                   {"involvedObject", happening.about},
+                   {"type", happening.warning ? "Warning" : "Normal"},
+                   {"reason", happening.reason},
+                   {"message", sanitise(happening.message).substr(0, longest)},
+                   {"source", {{"component", happening.component}, {"host", happening.node}}},
+                   {"reportingComponent", happening.component},
+                   {"reportingInstance", happening.node},
                    {"firstTimestamp", at},
                    {"lastTimestamp", at},
                    {"count", 1}};

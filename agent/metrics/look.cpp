@@ -74,6 +74,7 @@ std::vector<std::string> Folder::names(bool files) const {
   std::vector<std::string> out;
   if (!there()) return out;
   auto again = open_at(fd_.get(), ".", O_RDONLY | O_DIRECTORY);
+  if (!again) return out;
   const std::unique_ptr<DIR, CloseFolder> folder(::fdopendir(again.get()));
   if (!folder) return out;
   static_cast<void>(again.release());

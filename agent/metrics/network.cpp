@@ -36,7 +36,8 @@ bool collect_netdev(Look& look) {
 namespace {
 
 struct Attribute {
-  const char *file, *name;
+  const char* file = "";
+  const char* name = "";
   Kind kind = Kind::gauge;
 };
 constexpr std::array attributes = {Attribute{"addr_assign_type", "address_assign_type"},
