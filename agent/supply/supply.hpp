@@ -46,7 +46,7 @@ class Supply {
  private:
   enum class Verdict { yes, no, cannot_tell };
   struct Kept {
-    Verdict verdict;
+    Verdict verdict = Verdict::cannot_tell;
     Time until;
   };
   [[nodiscard]] std::optional<http::Answer> refusal(const http::Asked& asked, Time now);
