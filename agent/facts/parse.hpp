@@ -25,7 +25,7 @@ struct MountLine {
   std::string subtree;        // the part of the file system that is seen: "/" unless it is a bind mount or a subvolume
   std::string path, type, device;
   bool read_only = false;
-  std::string super_options;           // of cgroup v1 mounts: their controllers
+  std::string super_options;  // of cgroup v1 mounts: their controllers
 };
 [[nodiscard]] std::vector<MountLine> parse_mountinfo(std::string_view text);
 // The mount that `path` lies on: the last one with the longest path above it.

@@ -357,7 +357,7 @@ scrape
 
 }  // namespace
 
-TEST_CASE("the agent says of a machine what node_exporter says of it", "[metrics]") {
+TEST_CASE("the agent says of a machine what node_exporter says of it", "[metrics][neighbours]") {
   const Sandbox sandbox("t-metric", 1, 0);
   const auto& machine = sandbox.named("master-1");
   carry_programs(sandbox, machine);
