@@ -122,19 +122,20 @@ Result<int> join_media(const Context& context, const MediaFlags& flags) {
 
 }  // namespace
 
-void add_join_media(CLI::App& parent, Context& context) {
-  auto* app = parent.add_subcommand("join-media", "What an image, a USB stick or a PXE seed needs so that its machines join by themselves");
+void add_join_media(CLI::App& app, Context& context) {
+  auto* command =
+      app.add_subcommand("join-media", "What an image, a USB stick or a PXE seed needs so that its machines join by themselves");
   const auto flags = std::make_shared<MediaFlags>();
-  app->add_option("-o,--output", flags->output, "The folder to write to")->required()->type_name("DIR");
-  app->add_option("--join-file", flags->join_file, "The join file to put in, from `cloudos token create`: a secret then, as it is")
+  command->add_option("-o,--output", flags->output, "The folder to write to")->required()->type_name("DIR");
+  command->add_option("--join-file", flags->join_file, "The join file to put in, from `cloudos token create`: a secret then, as it is")
       ->type_name("FILE");
-  flags->bundle.add_to(*app);
-  app->footer(
+  flags->bundle.add_to(*command);
+  command->footer(
       "Examples:\n"
       "  cloudos join-media -o media                              for a golden image; the join file comes later\n"
       "  cloudos token create > join.toml && cloudos join-media -o media --join-file join.toml\n"
       "The README among the files tells what goes where.");
-  app->callback([&context, flags] { context.work = [&context, flags] { return join_media(context, *flags); }; });
+  command->callback([&context, flags] { context.work = [&context, flags] { return join_media(context, *flags); }; });
 }
 
 }  // namespace cloudos::cli
