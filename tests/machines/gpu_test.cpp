@@ -258,7 +258,8 @@ TEST_CASE("the agent is killed while pods hold GPUs, and nothing is given twice"
 }
 
 // CLOUDOS_GPU_CHAOS_SECONDS=300 ./dev test '[gpu]' is five minutes of it.
-TEST_CASE("pods come and go while the agent is killed at random: no GPU is given twice, no label is lost, no zombie is left", "[gpu]") {
+TEST_CASE("pods come and go while the agent is killed at random: no GPU is given twice, no label is lost, no zombie is left",
+          "[gpu][long]") {
   auto& g = shared();
   REQUIRE(g.allocatable("4"));
   const char* wanted = std::getenv("CLOUDOS_GPU_CHAOS_SECONDS");
@@ -302,7 +303,7 @@ TEST_CASE("pods come and go while the agent is killed at random: no GPU is given
       trim(g.sandbox.sh(g.node(), "grep -ls '^State:.Z' /proc/[0-9]*/status | xargs -r grep -h '^Name:' | grep cloudos || true")).empty());
 }
 
-TEST_CASE("time slicing offers each GPU several times, and MIG instances are resources of their own", "[gpu]") {
+TEST_CASE("time slicing offers each GPU several times, and MIG instances are resources of their own", "[gpu][long]") {
   auto& g = shared();
   g.start({.shares = 2});
   CHECK(g.allocatable("8"));
@@ -329,7 +330,7 @@ TEST_CASE("time slicing offers each GPU several times, and MIG instances are res
   g.remove_pods();
 }
 
-TEST_CASE("the plugin's own memory is below two MiB; the rest is pages of the program, which are the page cache's", "[gpu]") {
+TEST_CASE("the plugin's own memory is below two MiB; the rest is pages of the program, which are the page cache's", "[gpu][long]") {
   auto& g = shared();
   // Of a daemon that does more, tests/bench/footprint.sh tells.
   if (g.unit != own_unit) return;
