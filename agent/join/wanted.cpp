@@ -6,45 +6,33 @@
 #include "agent/join/clock.hpp"
 #include "core/base/text.hpp"
 #include "core/model/join_token.hpp"
+#include "core/model/json_path.hpp"
 #include "core/os/crypto/crypto.hpp"
 
 namespace cloudos::joining {
 namespace {
 
+using model::find_at;
+using model::text_at;
 using nlohmann::json;
 
 constexpr auto new_file = "make a new join file: `cloudos token create > join.toml`";
 
-const json* find(const json& j, std::initializer_list<const char*> path) {
-  const auto* at = &j;
-  for (const auto* key : path) {
-    if (!at->is_object()) return nullptr;
-    const auto found = at->find(key);
-    if (found == at->end()) return nullptr;
-    at = &*found;
-  }
-  return at;
-}
-std::string text(const json& j, std::initializer_list<const char*> path) {
-  const auto* found = find(j, path);
-  return found != nullptr && found->is_string() ? found->get<std::string>() : std::string();
-}
-
 Error refused(std::string message) { return {.kind = ErrorKind::refused, .message = std::move(message), .hint = new_file}; }
 
 bool asks_for(const json& request, const std::string& node) {
-  const auto pem = os::unbase64(text(request, {"spec", "request"}));
+  const auto pem = os::unbase64(text_at(request, {"spec", "request"}));
   const auto asked = pem ? os::parse_certificate_request(*pem) : fail(pem.error());
   return asked && asked->common_names == std::vector{"system:node:" + node};
 }
 
 bool is_denied(const json& request, std::string& why) {
-  const auto* conditions = find(request, {"status", "conditions"});
+  const auto* conditions = find_at(request, {"status", "conditions"});
   if (conditions == nullptr || !conditions->is_array()) return false;
   for (const auto& condition : *conditions) {
-    if (text(condition, {"type"}) != "Denied") continue;
-    why = text(condition, {"message"});
-    if (why.empty()) why = text(condition, {"reason"});
+    if (text_at(condition, {"type"}) != "Denied") continue;
+    why = text_at(condition, {"message"});
+    if (why.empty()) why = text_at(condition, {"reason"});
     if (why.empty()) why = "no reason was given";
     return true;
   }
@@ -58,13 +46,13 @@ Result<Wanted> wanted_of(const json& configmap) {
     return fail(ErrorKind::input, "the cluster's ConfigMap cloudos-system/cluster " + what,
                 "run `cloudos install` on that cluster once more: it writes it anew");
   };
-  Wanted wanted{.cluster_id = text(configmap, {"data", "cluster_id"}), .version = text(configmap, {"data", "version"})};
+  Wanted wanted{.cluster_id = text_at(configmap, {"data", "cluster_id"}), .version = text_at(configmap, {"data", "version"})};
   if (wanted.cluster_id.empty()) return bad("names no cluster_id");
-  const auto bundle = text(configmap, {"data", "bundle"});
+  const auto bundle = text_at(configmap, {"data", "bundle"});
   auto digest = Digest::parse(bundle);
   if (!digest) return bad(std::format("names the bundle \"{}\", which is no digest", sanitise(bundle.substr(0, 80))));
   wanted.bundle = std::move(*digest);
-  auto config = model::decode_config(text(configmap, {"data", "config.json"}));
+  auto config = model::decode_config(text_at(configmap, {"data", "config.json"}));
   if (!config) return bad("holds a config.json that cannot be read: " + config.error().message);
   wanted.config = std::move(*config);
   return wanted;
@@ -75,7 +63,7 @@ Error unknown_token(const std::string& token_id) {
 }
 
 Status token_serves(const json& configmap, const std::string& token_id, std::int64_t now, bool tried_before) {
-  const auto entry = text(configmap, {"data", token_id.c_str()});
+  const auto entry = text_at(configmap, {"data", token_id.c_str()});
   if (entry.empty()) return fail(unknown_token(token_id));
   const auto token = model::decode_join_token(token_id, entry);
   if (!token) return fail(ErrorKind::input, "what the cluster says of the token cannot be read: " + token.error().message, new_file);
@@ -87,18 +75,18 @@ Status token_serves(const json& configmap, const std::string& token_id, std::int
 
 std::vector<std::string> request_names(const json& requests) {
   std::vector<std::string> names;
-  if (const auto* items = find(requests, {"items"}); items != nullptr && items->is_array())
-    for (const auto& each : *items) names.push_back(text(each, {"metadata", "name"}));
+  if (const auto* items = find_at(requests, {"items"}); items != nullptr && items->is_array())
+    for (const auto& each : *items) names.push_back(text_at(each, {"metadata", "name"}));
   return names;
 }
 
 std::string denial(const json& requests, const std::string& token_id, const std::string& node, const std::vector<std::string>& before) {
-  const auto* items = find(requests, {"items"});
+  const auto* items = find_at(requests, {"items"});
   if (items == nullptr || !items->is_array()) return {};
   for (const auto& each : *items) {
     std::string why;
-    if (text(each, {"spec", "username"}) != model::JoinToken::user_prefix + token_id || !is_denied(each, why)) continue;
-    if (std::ranges::contains(before, text(each, {"metadata", "name"}))) continue;
+    if (text_at(each, {"spec", "username"}) != model::JoinToken::user_prefix + token_id || !is_denied(each, why)) continue;
+    if (std::ranges::contains(before, text_at(each, {"metadata", "name"}))) continue;
     if (asks_for(each, node)) return sanitise(why);
   }
   return {};

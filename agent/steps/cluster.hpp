@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/steps/session.hpp"
+#include "core/model/json_path.hpp"
 
 namespace cloudos::steps {
 
@@ -37,10 +38,9 @@ struct KubeObjects {
 // none, the resource version.
 [[nodiscard]] std::string mark_of(const nlohmann::json& object);
 
-// Text at a path of keys, or "".
-[[nodiscard]] std::string text_at(const nlohmann::json& object, std::initializer_list<const char*> path);
-[[nodiscard]] std::int64_t number_at(const nlohmann::json& object, std::initializer_list<const char*> path);
-[[nodiscard]] const nlohmann::json* find_at(const nlohmann::json& object, std::initializer_list<const char*> path);
+using model::find_at;
+using model::number_at;
+using model::text_at;
 
 // Whether the node's condition Ready is True, else why not, as the kubelet says it.
 [[nodiscard]] std::optional<std::string> not_ready(const nlohmann::json& node);
