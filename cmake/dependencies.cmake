@@ -29,23 +29,25 @@ function(cloudos_static target)
   endforeach()
   set_target_properties(${target} PROPERTIES INTERFACE_LINK_LIBRARIES "${archives}")
 endfunction()
+# A library of its own in CMake's eyes, as libssl below, so that it comes before what it needs wherever else that is linked too.
+function(cloudos_archive target name)
+  find_library(CLOUDOS_${name}_a NAMES ${name}.a REQUIRED)
+  add_library(${target} STATIC IMPORTED GLOBAL)
+  set_target_properties(${target} PROPERTIES IMPORTED_LOCATION ${CLOUDOS_${name}_a} INTERFACE_LINK_LIBRARIES "${ARGN}")
+endfunction()
+cloudos_archive(cloudos_zstd_static libzstd)
+cloudos_archive(cloudos_z_static libz)
+cloudos_archive(cloudos_crypto_static libcrypto cloudos_zstd_static cloudos_z_static)
 # Programs that set CLOUDOS_STATIC_CRYPTO have libcrypto and libzstd within too. The installer does not: curl and libssh2
 # bring the shared libcrypto anyway, and the distribution's archive of libzstd cannot compress with threads.
-add_library(cloudos_zstd_static INTERFACE)
-cloudos_static(cloudos_zstd_static libzstd)
 add_library(cloudos_zstd_library INTERFACE)
 target_link_libraries(cloudos_zstd_library INTERFACE
   $<IF:$<BOOL:$<TARGET_PROPERTY:CLOUDOS_STATIC_CRYPTO>>,cloudos_zstd_static,PkgConfig::ZSTD>)
-add_library(cloudos_crypto_static INTERFACE)
-cloudos_static(cloudos_crypto_static libcrypto cloudos_zstd_static libz)
 add_library(cloudos_crypto_library INTERFACE)
 target_link_libraries(cloudos_crypto_library INTERFACE
   $<IF:$<BOOL:$<TARGET_PROPERTY:CLOUDOS_STATIC_CRYPTO>>,cloudos_crypto_static,OpenSSL::Crypto>)
 # TLS goes with its libcrypto: both within the program, or both shared.
-# A library of its own in CMake's eyes, so that it comes before libcrypto wherever else that is linked too.
-add_library(cloudos_ssl_static STATIC IMPORTED)
-find_library(CLOUDOS_libssl_a NAMES libssl.a REQUIRED)
-set_target_properties(cloudos_ssl_static PROPERTIES IMPORTED_LOCATION ${CLOUDOS_libssl_a} INTERFACE_LINK_LIBRARIES cloudos_crypto_static)
+cloudos_archive(cloudos_ssl_static libssl cloudos_crypto_static)
 add_library(cloudos_ssl_library INTERFACE)
 target_link_libraries(cloudos_ssl_library INTERFACE
   $<IF:$<BOOL:$<TARGET_PROPERTY:CLOUDOS_STATIC_CRYPTO>>,cloudos_ssl_static,OpenSSL::SSL>)

@@ -1,21 +1,24 @@
-# The relocatable folder: both programs with their libraries and loader, started by core/launch's static launcher.
-#   stage/bin/{cloudos,cloudos-agent}   the launcher, twice
-#   stage/lib/{NAME.bin,*.so*,ld-linux*,cloudos-balancer}
+# The relocatable folder: the programs with their libraries and loader, started by core/launch's static launcher.
+#   stage/bin/{cloudos,cloudos-agent,cloudos-agent-root}   the launcher, thrice
+#   stage/lib/{NAME.bin,*.so*,ld-linux*}
+#   stage/lib/{cloudos-balancer,cloudos-agent-network}     static, started as they are
 # Targets: `relocatable` makes it in the build folder; `agent_tarball` makes agent.tar.gz, the part that a machine gets, the
 # same bytes for the same programs. Not with the sanitizers: their runtimes do not belong on machines.
 if(CLOUDOS_SANITIZE OR CLOUDOS_FUZZ)
   return()
 endif()
 
-foreach(program cloudos cloudos-agent)
+foreach(program cloudos cloudos-agent cloudos-agent-root)
   if(TARGET ${program})
     # The C++ library goes in statically, without what is not called; nothing of an archive is offered to shared libraries.
     target_link_options(${program} PRIVATE -static-libstdc++ -static-libgcc -Wl,--exclude-libs,ALL)
   endif()
 endforeach()
-if(TARGET cloudos-agent)
-  set_target_properties(cloudos-agent PROPERTIES CLOUDOS_STATIC_CRYPTO ON)
-endif()
+foreach(program cloudos-agent cloudos-agent-root cloudos-agent-network)
+  if(TARGET ${program})
+    set_target_properties(${program} PROPERTIES CLOUDOS_STATIC_CRYPTO ON)
+  endif()
+endforeach()
 
 # cloudos_stage(NAME FOLDER PROGRAMS…): a stamp file's rule that fills FOLDER.
 function(cloudos_stage name folder)
@@ -28,10 +31,12 @@ function(cloudos_stage name folder)
       list(APPEND needs ${program})
     endif()
   endforeach()
-  if(TARGET cloudos-balancer)
-    set(outside $<TARGET_FILE:cloudos-balancer>)
-    list(APPEND needs cloudos-balancer)
-  endif()
+  foreach(program cloudos-balancer cloudos-agent-network)
+    if(TARGET ${program})
+      list(APPEND outside $<TARGET_FILE:${program}>)
+      list(APPEND needs ${program})
+    endif()
+  endforeach()
   add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/${name}.stamp
     COMMAND ${CMAKE_COMMAND} "-DPROGRAMS=${programs}" "-DSTATIC_PROGRAMS=${outside}" -DLAUNCHER=$<TARGET_FILE:cloudos_launch>
             -DFOLDER=${folder} -DSTRIP=${CMAKE_STRIP} -P ${PROJECT_SOURCE_DIR}/cmake/stage.cmake
@@ -39,10 +44,10 @@ function(cloudos_stage name folder)
     DEPENDS ${needs} VERBATIM COMMENT "Filling ${folder}")
 endfunction()
 
-cloudos_stage(relocatable ${CMAKE_BINARY_DIR}/stage cloudos cloudos-agent)
+cloudos_stage(relocatable ${CMAKE_BINARY_DIR}/stage cloudos cloudos-agent cloudos-agent-root)
 add_custom_target(relocatable DEPENDS ${CMAKE_BINARY_DIR}/relocatable.stamp)
 
-cloudos_stage(agent_stage ${CMAKE_BINARY_DIR}/agent-stage cloudos-agent)
+cloudos_stage(agent_stage ${CMAKE_BINARY_DIR}/agent-stage cloudos-agent cloudos-agent-root)
 add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/agent.tar.gz
   COMMAND ${CMAKE_COMMAND} -DFOLDER=${CMAKE_BINARY_DIR}/agent-stage -DFILE=${CMAKE_BINARY_DIR}/agent.tar.gz
           -P ${PROJECT_SOURCE_DIR}/cmake/tarball.cmake

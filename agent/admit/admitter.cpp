@@ -6,8 +6,10 @@
 
 #include "agent/admit/admit.hpp"
 #include "agent/kube/events.hpp"
+#include "core/base/clock.hpp"
 #include "core/base/text.hpp"
 #include "core/base/throttle.hpp"
+#include "core/model/json_path.hpp"
 
 namespace cloudos::admit {
 namespace {
@@ -19,10 +21,6 @@ constexpr auto rights = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/
 // The server ends a watch by itself then; what a lost event would have told is seen at the next look.
 constexpr int watch_s = 240;
 constexpr int most_conflicts = 32;
-
-std::int64_t clock_s() {
-  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 // Sleeps; wakes at once when `stop` is set.
 void pause_for(Milliseconds span, const std::stop_token& stop) {
@@ -38,16 +36,7 @@ Milliseconds jittered(Milliseconds span) {
   return Milliseconds{std::uniform_int_distribution<std::int64_t>(span.count() / 2, span.count())(random)};
 }
 
-std::string text(const Json& object, std::initializer_list<const char*> path) {
-  const Json* found = &object;
-  for (const auto* key : path) {
-    if (!found->is_object()) return {};
-    const auto next = found->find(key);
-    if (next == found->end()) return {};
-    found = &*next;
-  }
-  return found->is_string() ? found->get<std::string>() : "";
-}
+using model::text_at;
 
 // One connection's worth of work.
 class Desk {
@@ -59,7 +48,7 @@ class Desk {
     CLOUDOS_ASSIGN(const auto list, api_.get(std::format("{}?{}", requests, of_our_signer)));
     if (const auto items = list.find("items"); items != list.end() && items->is_array())
       for (const auto& each : *items) CLOUDOS_TRY(settle(each));
-    return text(list, {"metadata", "resourceVersion"});
+    return text_at(list, {"metadata", "resourceVersion"});
   }
 
   // Errors are those of the API; what is wrong with one request is not an error.
@@ -82,7 +71,7 @@ class Desk {
       if (!map && !kube::not_found(map.error())) return fail(std::move(map).error());
       std::optional<model::JoinToken> token;
       if (map)
-        if (auto entry = model::decode_join_token(candidate.token, text(*map, {"data", candidate.token.c_str()})))
+        if (auto entry = model::decode_join_token(candidate.token, text_at(*map, {"data", candidate.token.c_str()})))
           token = std::move(*entry);
       if (auto refusal = decide(candidate, taken, token, now())) return refusal;
       if (std::ranges::contains(token->admitted, candidate.request)) return std::nullopt;
@@ -106,7 +95,7 @@ class Desk {
     const auto subjects = bound->find("subjects");
     if (subjects != bound->end() && subjects->is_array())
       for (const auto& each : *subjects)
-        if (text(each, {"name"}) == "system:node:" + node) return Name::of_a_master;
+        if (text_at(each, {"name"}) == "system:node:" + node) return Name::of_a_master;
     return Name::free;
   }
 
@@ -168,7 +157,7 @@ class Desk {
       options_.log->warning("the event {} was not written: {}", reason, told.error().text());
   }
 
-  [[nodiscard]] std::int64_t now() const { return options_.now_s ? options_.now_s() : clock_s(); }
+  [[nodiscard]] std::int64_t now() const { return options_.now_s ? options_.now_s() : wall_s(); }
 
   const Admitter::Options& options_;
   kube::Api api_;
@@ -183,9 +172,9 @@ Status look_and_watch(const Admitter::Options& options, Throttle& told, const st
   Desk desk(options, std::move(api), told);
   CLOUDOS_ASSIGN(const auto version, desk.look());
   const auto seen = [&](const Json& event) -> Status {
-    const auto type = text(event, {"type"});
+    const auto type = text_at(event, {"type"});
     // Most often: the version from which to go on is too old by now.
-    if (type == "ERROR") return fail(ErrorKind::failed, "the watch ended: " + sanitise(text(event, {"object", "message"})));
+    if (type == "ERROR") return fail(ErrorKind::failed, "the watch ended: " + sanitise(text_at(event, {"object", "message"})));
     if (type != "ADDED" && type != "MODIFIED") return {};
     return desk.settle(event.value("object", Json::object()));
   };

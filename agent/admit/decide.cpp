@@ -5,31 +5,21 @@
 #include "agent/admit/admit.hpp"
 #include "core/base/dns.hpp"
 #include "core/base/text.hpp"
+#include "core/model/json_path.hpp"
 #include "core/os/crypto/crypto.hpp"
 
 namespace cloudos::admit {
 namespace {
 
+using model::find_at;
+using model::text_at;
+
 constexpr std::string_view signer = "kubernetes.io/kube-apiserver-client-kubelet";
 constexpr std::string_view node_user = "system:node:";
 
-const Json* at(const Json& object, std::initializer_list<const char*> path) {
-  const Json* found = &object;
-  for (const auto* key : path) {
-    if (!found->is_object()) return nullptr;
-    const auto next = found->find(key);
-    if (next == found->end()) return nullptr;
-    found = &*next;
-  }
-  return found;
-}
-std::string text(const Json& object, std::initializer_list<const char*> path) {
-  const auto* found = at(object, path);
-  return found != nullptr && found->is_string() ? found->get<std::string>() : "";
-}
 std::vector<std::string> texts(const Json& object, std::initializer_list<const char*> path) {
   std::vector<std::string> out;
-  const auto* found = at(object, path);
+  const auto* found = find_at(object, path);
   if (found == nullptr || !found->is_array()) return out;
   for (const auto& each : *found) out.push_back(each.is_string() ? each.get<std::string>() : "");
   return out;
@@ -52,15 +42,15 @@ std::string_view name(Reason reason) {
 
 std::optional<Candidate> candidate_of(const Json& request) {
   // Whatever another signer makes of a request is not for us to approve, and not for us to deny.
-  if (text(request, {"spec", "signerName"}) != signer) return std::nullopt;
+  if (text_at(request, {"spec", "signerName"}) != signer) return std::nullopt;
   if (!std::ranges::contains(texts(request, {"spec", "groups"}), model::JoinToken::group)) return std::nullopt;
-  const auto user = text(request, {"spec", "username"});
+  const auto user = text_at(request, {"spec", "username"});
   if (!user.starts_with(model::JoinToken::user_prefix)) return std::nullopt;
-  const auto* conditions = at(request, {"status", "conditions"});
+  const auto* conditions = find_at(request, {"status", "conditions"});
   if (conditions != nullptr && conditions->is_array())
     for (const auto& each : *conditions)
-      if (const auto type = text(each, {"type"}); type == "Approved" || type == "Denied" || type == "Failed") return std::nullopt;
-  Candidate candidate{.request = text(request, {"metadata", "name"}),
+      if (const auto type = text_at(each, {"type"}); type == "Approved" || type == "Denied" || type == "Failed") return std::nullopt;
+  Candidate candidate{.request = text_at(request, {"metadata", "name"}),
                       .token = user.substr(std::string_view(model::JoinToken::user_prefix).size()),
                       .node = ""};
   // It becomes a part of paths. A kubelet's is "node-csr-" and base64 of the kind for URLs.
@@ -77,7 +67,7 @@ std::expected<std::string, Refusal> node_of(const Json& request) {
   if (wanted != std::set<std::string>{"client auth", "digital signature"} &&
       wanted != std::set<std::string>{"client auth", "digital signature", "key encipherment"})
     return not_a_node("it asks for other usages than a node's client certificate has");
-  const auto pem = os::unbase64(text(request, {"spec", "request"}));
+  const auto pem = os::unbase64(text_at(request, {"spec", "request"}));
   if (!pem) return not_a_node("its request is not base64");
   const auto parsed = os::parse_certificate_request(*pem);
   if (!parsed) return not_a_node(parsed.error().message);

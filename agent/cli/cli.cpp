@@ -7,10 +7,10 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "agent/cli/certificates.hpp"
 #include "agent/cli/devices.hpp"
 #include "agent/cli/join.hpp"
 #include "agent/cli/metrics.hpp"
-#include "agent/cli/run.hpp"
 #include "agent/cli/sample.hpp"
 #include "agent/cli/settings.hpp"
 #include "agent/cli/token.hpp"
@@ -226,12 +226,12 @@ int run(std::vector<std::string> arguments) {
   add_facts(app, status, options);
   add_sample(app, status);
   add_settings(app, status);
+  add_certificates(app, status);
   add_metrics(app, status);
   add_store(app, status);
   add_work(app, status, options);
   add_devices(app, status);
   add_join(app, status);
-  add_run(app, status);
   add_token(app, status);
   try {
     std::ranges::reverse(arguments);  // CLI11 takes them from the back

@@ -1,4 +1,4 @@
-// Inside agent/cli: the command that offers GPUs to kubelet.
+// Inside agent/cli: the command that tells how GPUs are offered to kubelet.
 #pragma once
 
 namespace CLI {

@@ -87,8 +87,6 @@ struct Options {
 
 // "none", "single", "mixed". Errors: input.
 [[nodiscard]] Result<MigStrategy> parse_mig_strategy(std::string_view text);
-// "nvidia.com/gpu=4": a resource and how often each device of it is offered (2 to 64). Errors: input.
-[[nodiscard]] Result<std::pair<std::string, unsigned>> parse_replicas(std::string_view text);
 
 // What there is and how it would be offered, as one line of JSON, without offering it: NVIDIA's inventory and readings, and
 // for each vendor its resources. What cannot be asked is in "errors".

@@ -32,6 +32,9 @@ struct Roots {
 // Errors: io, when `procfs` is not a proc file system at all.
 // `probes` say what only a driver's library knows; one that fails leaves "gpu_devices.VENDOR" in HostFacts::unknown.
 [[nodiscard]] Result<model::HostFacts> gather(const Roots& roots, std::span<GpuProbe* const> probes = {});
+// Only what the machine and its system are, not what runs on it: no walk over processes and sockets, no other program. In some
+// milliseconds, for those who look again and again.
+[[nodiscard]] Result<model::HostFacts> gather_hardware(const Roots& roots, std::span<GpuProbe* const> probes = {});
 
 // How long small writes to a new file in `folder` take to become durable: `writes` times 2300 bytes and fdatasync(2), as
 // etcd's documentation measures a disk for its log. Takes as long as the disk needs, at most five seconds (then fewer

@@ -63,7 +63,7 @@ bool has_unit(const std::vector<Process>& processes, std::string_view unit) {
   return std::ranges::any_of(processes, [&](const auto& p) { return p.unit == unit; });
 }
 
-Result<model::HostFacts> gather(const Roots& roots, std::span<GpuProbe* const> probes) {
+Result<model::HostFacts> gather_hardware(const Roots& roots, std::span<GpuProbe* const> probes) {
   if (!fs::exists(roots.procfs / "meminfo")) {
     return fail(ErrorKind::io, roots.procfs.string() + " is not a proc file system: it has no meminfo");
   }
@@ -74,6 +74,12 @@ Result<model::HostFacts> gather(const Roots& roots, std::span<GpuProbe* const> p
   look_at_cgroups(roots, facts);
   look_at_devices(roots, facts);
   ask_probes(probes, facts);
+  look_at_interfaces(roots, facts);
+  return facts;
+}
+
+Result<model::HostFacts> gather(const Roots& roots, std::span<GpuProbe* const> probes) {
+  CLOUDOS_ASSIGN(auto facts, gather_hardware(roots, probes));
   const auto all = processes(roots);
   look_at_network(roots, all, facts);
   look_at_software(roots, all, facts);

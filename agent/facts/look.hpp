@@ -37,6 +37,8 @@ struct Process {
 void look_at_machine(const Roots& roots, model::HostFacts& facts);
 void look_at_memory(const Roots& roots, model::HostFacts& facts);
 void look_at_storage(const Roots& roots, model::HostFacts& facts);
+void look_at_interfaces(const Roots& roots, model::HostFacts& facts);
+// Routes, and who listens.
 void look_at_network(const Roots& roots, const std::vector<Process>& processes, model::HostFacts& facts);
 void look_at_cgroups(const Roots& roots, model::HostFacts& facts);
 void look_at_devices(const Roots& roots, model::HostFacts& facts);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent/facts/look.hpp"
+#include "core/base/clock.hpp"
 #include "core/base/text.hpp"
 #include "core/os/file/file.hpp"
 #include "core/os/process/process.hpp"
@@ -105,8 +106,7 @@ void look_at_hardware(const Roots& roots, model::HostFacts& facts) {
 }
 
 void look_at_clock(const Roots& roots, model::HostFacts& facts) {
-  using namespace std::chrono;
-  facts.clock_ms = duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+  facts.clock_ms = wall_ms();
   facts.clock_source = text_of(roots.sysfs / "devices/system/clocksource/clocksource0/current_clocksource");
   if (!roots.real()) return;
   timex state{};

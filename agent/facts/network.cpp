@@ -43,36 +43,6 @@ std::string pci_function(const std::filesystem::path& device) {
   return std::ranges::count(name, ':') == 2 && name.contains('.') ? name : "";
 }
 
-void look_at_interfaces(const Roots& roots, model::HostFacts& facts) {
-  const auto assigned = roots.real() ? addresses() : std::map<std::string, std::vector<std::string>>{};
-  const auto folder = roots.sysfs / "class/net";
-  for (const auto& name : names_in(folder)) {
-    if (!std::filesystem::exists(folder / name / "mtu")) continue;  // bonding_masters is a file
-    const auto number = [&](const char* file) {
-      // The speed of a link that is down reads as -1, or not at all.
-      return static_cast<int>(parse_number(text_of(folder / name / file), 0, 10'000'000).value_or(0));
-    };
-    const auto own = assigned.find(name);
-    const auto device = folder / name / "device";
-    const auto duplex = text_of(folder / name / "duplex");
-    facts.interfaces.push_back({.name = name,
-                                .mac = text_of(folder / name / "address"),
-                                .state = text_of(folder / name / "operstate"),
-                                .mtu = number("mtu"),
-                                .speed_mbit = number("speed"),
-                                .addresses = own == assigned.end() ? std::vector<std::string>{} : own->second,
-                                // Reading it fails while the link is administratively down.
-                                .carrier = text_of(folder / name / "carrier") == "1",
-                                .duplex = duplex == "unknown" ? "" : duplex,
-                                .driver = link_name(device / "driver"),
-                                .pci = pci_function(device),
-                                .numa_node = numa_node_of(device),
-                                .sriov_capable = number("device/sriov_totalvfs"),
-                                .sriov_active = number("device/sriov_numvfs")});
-  }
-  if (!roots.real()) facts.unknown["interfaces.addresses"] = "only asked on the machine itself";
-}
-
 // Which process holds each of the sockets: the links in /proc/PID/fd read "socket:[inode]".
 std::map<std::uint64_t, const Process*> holders(const Roots& roots, const std::vector<Process>& processes,
                                                 const std::set<std::uint64_t>& wanted) {
@@ -113,8 +83,37 @@ void look_at_listeners(const Roots& roots, const std::vector<Process>& processes
 
 }  // namespace
 
+void look_at_interfaces(const Roots& roots, model::HostFacts& facts) {
+  const auto assigned = roots.real() ? addresses() : std::map<std::string, std::vector<std::string>>{};
+  const auto folder = roots.sysfs / "class/net";
+  for (const auto& name : names_in(folder)) {
+    if (!std::filesystem::exists(folder / name / "mtu")) continue;  // bonding_masters is a file
+    const auto number = [&](const char* file) {
+      // The speed of a link that is down reads as -1, or not at all.
+      return static_cast<int>(parse_number(text_of(folder / name / file), 0, 10'000'000).value_or(0));
+    };
+    const auto own = assigned.find(name);
+    const auto device = folder / name / "device";
+    const auto duplex = text_of(folder / name / "duplex");
+    facts.interfaces.push_back({.name = name,
+                                .mac = text_of(folder / name / "address"),
+                                .state = text_of(folder / name / "operstate"),
+                                .mtu = number("mtu"),
+                                .speed_mbit = number("speed"),
+                                .addresses = own == assigned.end() ? std::vector<std::string>{} : own->second,
+                                // Reading it fails while the link is administratively down.
+                                .carrier = text_of(folder / name / "carrier") == "1",
+                                .duplex = duplex == "unknown" ? "" : duplex,
+                                .driver = link_name(device / "driver"),
+                                .pci = pci_function(device),
+                                .numa_node = numa_node_of(device),
+                                .sriov_capable = number("device/sriov_totalvfs"),
+                                .sriov_active = number("device/sriov_numvfs")});
+  }
+  if (!roots.real()) facts.unknown["interfaces.addresses"] = "only asked on the machine itself";
+}
+
 void look_at_network(const Roots& roots, const std::vector<Process>& processes, model::HostFacts& facts) {
-  look_at_interfaces(roots, facts);
   facts.routes = parse_routes(text_of(roots.procfs / "self/net/route"));
   std::ranges::move(parse_routes6(text_of(roots.procfs / "self/net/ipv6_route")), std::back_inserter(facts.routes));
   look_at_listeners(roots, processes, facts);

@@ -9,7 +9,6 @@
 #include "agent/facts/parse.hpp"
 #include "agent/health/sample.hpp"
 #include "core/base/text.hpp"
-#include "core/os/crypto/crypto.hpp"
 
 namespace cloudos::health {
 
@@ -114,17 +113,6 @@ void look_at_memory(const Senses& senses, Sample& sample) {
   }
 }
 
-void look_at_certificates(const Senses& senses, Sample& sample) {
-  if (senses.certificates.empty()) return;
-  auto& out = sample.certificates.emplace();
-  for (const auto& path : senses.certificates) {
-    const auto text = os::read(senses.roots.at(path), 1U << 20U);
-    if (!text) continue;
-    // The first certificate of a file is its owner's; a key may stand before or behind it.
-    if (const auto expires = os::expiry(*text)) out.push_back({.path = path, .expires_s = *expires});
-  }
-}
-
 }  // namespace
 
 Sample look(const Senses& senses) {
@@ -134,7 +122,6 @@ Sample look(const Senses& senses) {
   look_at_links(senses, sample);
   look_at_heat(senses, sample);
   look_at_memory(senses, sample);
-  look_at_certificates(senses, sample);
   return sample;
 }
 

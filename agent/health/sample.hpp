@@ -96,10 +96,10 @@ struct Sample {
 struct Senses {
   facts::Roots roots;
   std::function<Result<os::Space>(const std::filesystem::path&)> space;
-  std::vector<std::string> certificates;  // files in PEM, below roots.root; those that are not there are left out
 };
 
-// Everything that files tell. Left to others: the times, the clock's offset, services, GPUs, durable writes and pods.
+// Everything that files tell. Left to others: the times, the clock's offset, services, certificates, GPUs, durable
+// writes and pods.
 [[nodiscard]] Sample look(const Senses& senses);
 
 // One record of /dev/kmsg: "6,1234,56789012,-;text" with continuation lines, which are dropped. Lines of another form (a

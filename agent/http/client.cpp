@@ -1,14 +1,12 @@
 #include <netdb.h>
-#include <pthread.h>
-#include <signal.h>
 
 #include <cstring>
-#include <ctime>
 #include <format>
 
 #include "agent/http/exchange.hpp"
 #include "core/base/ip.hpp"
 #include "core/base/text.hpp"
+#include "core/os/file/sigpipe.hpp"
 
 namespace cloudos::http {
 namespace {
@@ -64,31 +62,6 @@ Result<std::vector<std::string>> addresses_of(const std::string& host) {
   return out;
 }
 
-// OpenSSL writes to sockets without MSG_NOSIGNAL: while this lives, SIGPIPE is blocked in this thread, and one that our own
-// write raised is taken away.
-class QuietPipe {
- public:
-  QuietPipe() {
-    sigset_t pending;
-    sigpending(&pending);
-    was_pending_ = sigismember(&pending, SIGPIPE) == 1;
-    sigemptyset(&pipe_);
-    sigaddset(&pipe_, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
-  }
-  ~QuietPipe() {
-    const timespec now{};
-    if (!was_pending_ && sigismember(&before_, SIGPIPE) == 0) sigtimedwait(&pipe_, nullptr, &now);
-    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-  }
-  QuietPipe(const QuietPipe&) = delete;
-  QuietPipe& operator=(const QuietPipe&) = delete;
-
- private:
-  sigset_t pipe_{}, before_{};
-  bool was_pending_ = false;
-};
-
 // May be sent once more when nobody knows whether it arrived (RFC 9110, section 9.2.2).
 bool idempotent(std::string_view method) { return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE"; }
 
@@ -108,7 +81,7 @@ struct Client::State {
   State& operator=(const State&) = delete;
 
   Result<Response> ask(const Request& request, const Bounds& bounds) {
-    const QuietPipe quiet;
+    const os::WithoutSigpipe quiet;
     if (line && !line->usable()) line.reset();
     if (line) {
       auto outcome = exchange(*line, request, bounds);

@@ -18,15 +18,13 @@
 #include "core/base/argv.hpp"
 #include "core/base/secret.hpp"
 #include "core/base/units.hpp"
+#include "core/os/crypto/crypto.hpp"
 #include "core/os/file/file.hpp"
 
 namespace cloudos::http {
 
-// Who we are: a certificate (chain) and its key, PEM.
-struct Identity {
-  std::string certificate;
-  Secret key;
-};
+// Who we are.
+using os::Identity;
 
 // Whom we believe. Exactly one of the two is given.
 struct Trust {
@@ -121,8 +119,5 @@ class Server {
   explicit Server(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
-
-// A self-signed certificate and key (ECDSA P-256, ten years, for server authentication) in the name and addresses given.
-[[nodiscard]] Result<Identity> make_identity(const std::string& name, const std::vector<std::string>& addresses);
 
 }  // namespace cloudos::http

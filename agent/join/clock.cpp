@@ -26,10 +26,6 @@ Result<std::int64_t> http_date(std::string_view text) {
 
 std::string date_text(std::int64_t seconds) { return std::format("{:%F %T} UTC", std::chrono::sys_seconds(std::chrono::seconds(seconds))); }
 
-std::int64_t now_s() {
-  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
 std::string clock_fault(std::int64_t ahead_s) {
   const auto off = ahead_s < 0 ? -ahead_s : ahead_s;
   if (off <= tolerated_s) return {};

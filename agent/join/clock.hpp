@@ -13,7 +13,6 @@ namespace cloudos::joining {
 [[nodiscard]] Result<std::int64_t> http_date(std::string_view text);
 // "2026-11-28 15:13:10 UTC"
 [[nodiscard]] std::string date_text(std::int64_t seconds);
-[[nodiscard]] std::int64_t now_s();
 
 // What is wrong with a clock that is so much ahead of the cluster's; "" when it will do. The signer of kubelets' certificates dates
 // them back by five minutes (kube-controller-manager), so a clock that is behind by less than that can use them at once.

@@ -20,6 +20,7 @@
 #include "agent/kube/kube.hpp"
 #include "agent/steps/journal.hpp"
 #include "agent/steps/steps.hpp"
+#include "core/base/clock.hpp"
 #include "core/base/text.hpp"
 #include "core/join_file/join_file.hpp"
 #include "core/os/crypto/crypto.hpp"
@@ -82,7 +83,7 @@ class Joining {
     CLOUDOS_ASSIGN(const auto facts, look());
     CLOUDOS_ASSIGN(const auto member, already(facts));
     if (member) return *member;
-    if (const auto now = now_s(); file_.expires_s <= now)
+    if (const auto now = wall_s(); file_.expires_s <= now)
       return fail(ErrorKind::refused,
                   std::format("the join file expired at {} (it is {} here)", date_text(file_.expires_s), date_text(now)),
                   "make a new one: `cloudos token create > join.toml`");
@@ -188,7 +189,7 @@ class Joining {
     const auto asked = std::chrono::steady_clock::now();
     const auto ahead = [&] {
       const auto since = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - asked).count();
-      return now_s() - *hello.date_s - since;
+      return wall_s() - *hello.date_s - since;
     };
     auto fault = clock_fault(ahead());
     if (fault.empty()) return {};
@@ -245,7 +246,7 @@ class Joining {
       if (error.kind == ErrorKind::auth || kube::not_found(error)) return fail(unknown_token(file_.token_id));
       return fail(std::move(error));
     }
-    CLOUDOS_TRY(token_serves(answers->first, file_.token_id, now_s(), tried_before_));
+    CLOUDOS_TRY(token_serves(answers->first, file_.token_id, wall_s(), tried_before_));
     CLOUDOS_ASSIGN(auto wanted, wanted_of(answers->second));
     if (wanted.cluster_id != file_.cluster_id)
       return fail(ErrorKind::trust,

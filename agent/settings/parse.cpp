@@ -215,4 +215,11 @@ Result<Settings> read(const std::filesystem::path& file) {
   return text ? parse(*text, file.native()) : Settings{};
 }
 
+devices::Options offer_of(const Settings::Gpus& gpus) {
+  devices::Options out{.nvml = gpus.nvml, .mig = gpus.mig, .replicas = gpus.replicas, .rename_shared = gpus.rename_shared};
+  out.timing.probe = gpus.probe;
+  out.timing.recover = gpus.recover;
+  return out;
+}
+
 }  // namespace cloudos::settings

@@ -54,6 +54,8 @@ struct Settings {
 [[nodiscard]] Result<Settings> parse(std::string_view text, std::string_view name);
 // The defaults when the file is not there. Errors: input, as parse(); io.
 [[nodiscard]] Result<Settings> read(const std::filesystem::path& file);
+// What is offered to kubelet, and how.
+[[nodiscard]] devices::Options offer_of(const Settings::Gpus& gpus);
 // The settings as a file that says them all: what is in force.
 [[nodiscard]] std::string print(const Settings& settings);
 // The file as it is laid down: every key with a comment and its default, commented out ("#port = 9633", without a blank).

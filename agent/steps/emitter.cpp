@@ -1,4 +1,5 @@
 #include "agent/steps/emitter.hpp"
+#include "core/base/clock.hpp"
 
 namespace cloudos::steps {
 
@@ -6,7 +7,7 @@ void Emitter::emit(model::Event event) {
   const std::lock_guard lock(mutex_);
   if (!status_) return;
   event.sequence = ++sequence_;
-  event.at_ms = now_ms();
+  event.at_ms = wall_ms();
   event.stage = stage_;
   status_ = sink_(event);
 }

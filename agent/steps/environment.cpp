@@ -60,9 +60,4 @@ class SystemCommands final : public Commands {
 std::unique_ptr<Services> system_services() { return std::make_unique<SystemServices>(); }
 std::unique_ptr<Commands> system_commands() { return std::make_unique<SystemCommands>(); }
 
-std::int64_t now_ms() {
-  using namespace std::chrono;
-  return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
-}
-
 }  // namespace cloudos::steps

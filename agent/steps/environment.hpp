@@ -54,6 +54,5 @@ struct Environment {
 [[nodiscard]] std::unique_ptr<Commands> system_commands();
 
 // CLOCK_REALTIME in milliseconds.
-[[nodiscard]] std::int64_t now_ms();
 
 }  // namespace cloudos::steps

@@ -8,6 +8,7 @@
 #include <ranges>
 
 #include "agent/steps/environment.hpp"
+#include "core/base/clock.hpp"
 
 namespace cloudos::steps {
 namespace {
@@ -51,7 +52,7 @@ Result<Journal> Journal::open(const std::filesystem::path& path) {
 
 Status Journal::write(model::JournalRecord record) {
   record.sequence = records_.empty() ? 1 : records_.back().sequence + 1;
-  record.at_ms = now_ms();
+  record.at_ms = wall_ms();
   CLOUDOS_TRY_WITH(os::append_synced(fd_.get(), model::encode_journal(record) + "\n"), "writing the journal");
   records_.push_back(std::move(record));
   return {};

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "agent/steps/cluster.hpp"
+#include "core/base/clock.hpp"
 #include "core/base/ip.hpp"
 #include "core/base/text.hpp"
 #include "core/os/crypto/crypto.hpp"
@@ -64,7 +65,7 @@ class Desk {
     if (data == nullptr || !data->is_object()) return out;
     for (const auto& [id, entry] : data->items()) {
       auto token = model::decode_join_token(id, entry.is_string() ? entry.get<std::string>() : "");
-      if (token && token->expires_s > now_ms() / 1000 && std::ranges::contains(secrets, "secret/" + object_of(id)))
+      if (token && token->expires_s > wall_s() && std::ranges::contains(secrets, "secret/" + object_of(id)))
         out.emplace(id, std::move(*token));
     }
     return out;
@@ -199,7 +200,7 @@ std::vector<join_file::Store> stores_of(const std::vector<json>& nodes) {
 }
 
 Result<Secret> create_token(const TokenWish& wish, Environment& env) {
-  model::JoinToken token{.id = os::random_base36(6), .uses = wish.uses, .labels = wish.labels, .created_s = now_ms() / 1000};
+  model::JoinToken token{.id = os::random_base36(6), .uses = wish.uses, .labels = wish.labels, .created_s = wall_s()};
   token.expires_s = token.created_s + wish.lifetime_s;
   const Secret whole(token.id + "." + os::random_base36(16));
   CLOUDOS_ASSIGN(const auto desk, Desk::open(env, whole));
@@ -228,7 +229,7 @@ Result<Secret> create_token(const TokenWish& wish, Environment& env) {
 Result<std::string> list_tokens(Environment& env) {
   CLOUDOS_ASSIGN(const auto desk, Desk::open(env, {}));
   CLOUDOS_ASSIGN(const auto tokens, desk->change([](Tokens&) -> Status { return {}; }));
-  model::JoinTokens out{.now_s = now_ms() / 1000, .tokens = {}};
+  model::JoinTokens out{.now_s = wall_s(), .tokens = {}};
   for (const auto& [id, token] : tokens) out.tokens.push_back(token);
   std::ranges::stable_sort(out.tokens, {}, &model::JoinToken::created_s);
   return model::encode_join_tokens(out);

@@ -8,6 +8,7 @@
 
 #include "agent/kube/events.hpp"
 #include "agent/store/store.hpp"
+#include "core/base/clock.hpp"
 #include "core/base/text.hpp"
 #include "core/model/join_token.hpp"
 #include "core/model/paths.hpp"
@@ -151,8 +152,7 @@ void Supply::tell(const http::Asked& asked, std::string_view token, Time now) {
                                   .message = message,
                                   .warning = true,
                                   .node = options_.node};
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-  if (const auto told = kube::tell(*server, happening, seconds); !told && options_.log != nullptr)
+  if (const auto told = kube::tell(*server, happening, wall_s()); !told && options_.log != nullptr)
     options_.log->warning("the event JoinRefused was not written: {}", told.error().text());
 }
 

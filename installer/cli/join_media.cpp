@@ -7,6 +7,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "core/base/clock.hpp"
 #include "core/base/text.hpp"
 #include "core/join_file/join_file.hpp"
 #include "core/os/crypto/crypto.hpp"
@@ -61,8 +62,7 @@ Result<std::string> read_join_file(const std::string& name) {
   if (!text)
     return fail(Error{.kind = ErrorKind::input, .message = text.error().message, .hint = "`cloudos token create > join.toml` makes one"});
   CLOUDOS_ASSIGN(const auto file, join_file::parse(*text, name));
-  const auto now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-  if (file.expires_s <= now)
+  if (file.expires_s <= wall_s())
     return fail(ErrorKind::input,
                 std::format("{} expired at {:%F %T} UTC", name, std::chrono::sys_seconds(std::chrono::seconds(file.expires_s))),
                 "make a new one: `cloudos token create > join.toml`");

@@ -5,6 +5,7 @@
 #include <format>
 #include <mutex>
 
+#include "core/base/clock.hpp"
 #include "core/base/text.hpp"
 #include "installer/driver/speech.hpp"
 
@@ -143,7 +144,7 @@ class Transfer {
     if (!last && now - told_ < Milliseconds{100}) return;
     told_ = now;
     setting_.emit({.kind = model::Event::Kind::progress,
-                   .at_ms = std::chrono::duration_cast<Milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count(),
+                   .at_ms = wall_ms(),
                    .machine = machine_.id(),
                    .text = "sending",
                    .done = std::min(sent_, total_),

@@ -15,7 +15,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "agent/daemon/calls.hpp"
+#include "agent/daemon/network/calls.hpp"
 #include "core/base/text.hpp"
 #include "core/os/file/file.hpp"
 

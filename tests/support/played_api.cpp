@@ -5,7 +5,7 @@
 namespace cloudos::test {
 
 PlayedApi::PlayedApi()
-    : identity_(http::make_identity("localhost", {"127.0.0.1"}).value()),
+    : identity_(os::make_identity("localhost", {"127.0.0.1"}).value()),
       server_([this](const ServerRequest& request) { return answer(request); }, identity_.certificate,
               std::string(identity_.key.reveal())) {}
 

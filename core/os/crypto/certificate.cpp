@@ -11,8 +11,8 @@ namespace cloudos::os {
 namespace {
 
 Result<detail::Certificate> parse(std::string_view pem) {
-  const std::unique_ptr<BIO, detail::Freed<BIO_free_all>> source(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  detail::must_hold(source != nullptr);
+  const detail::Bio source(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  detail::must(source != nullptr);
   detail::Certificate certificate(PEM_read_bio_X509(source.get(), nullptr, nullptr, nullptr));
   if (!certificate) return fail(ErrorKind::input, "not a PEM certificate");
   return certificate;

@@ -78,6 +78,13 @@ struct KeyPair {
 [[nodiscard]] Result<std::string> spki_hash(std::string_view certificate_pem);
 // notAfter of a PEM certificate in seconds since the epoch.
 [[nodiscard]] Result<std::int64_t> expiry(std::string_view certificate_pem);
+// A certificate (chain) and its key, PEM.
+struct Identity {
+  std::string certificate;
+  Secret key;
+};
+// A self-signed one (ECDSA P-256, ten years, for server authentication) in the name and addresses given. Errors: input.
+[[nodiscard]] Result<Identity> make_identity(const std::string& name, const std::vector<std::string>& addresses);
 // What a PEM certificate request (PKCS #10, RFC 2986) asks for. It is signed by the key that it is about.
 struct CertificateRequest {
   std::vector<std::string> common_names, organisations;  // UTF-8

@@ -33,19 +33,19 @@ struct Sha256::State {
 };
 
 Sha256::Sha256() : state_(std::make_unique<State>()) {
-  detail::must_hold(state_->context && EVP_DigestInit_ex2(state_->context.get(), EVP_sha256(), nullptr) == 1);
+  detail::must(state_->context && EVP_DigestInit_ex2(state_->context.get(), EVP_sha256(), nullptr) == 1);
 }
 Sha256::~Sha256() = default;
 Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 
 void Sha256::update(std::span<const std::byte> bytes) {
-  detail::must_hold(EVP_DigestUpdate(state_->context.get(), bytes.data(), bytes.size()) == 1);
+  detail::must(EVP_DigestUpdate(state_->context.get(), bytes.data(), bytes.size()) == 1);
 }
 
 Digest Sha256::finish() {
   std::string raw(32, '\0');
-  detail::must_hold(EVP_DigestFinal_ex(state_->context.get(), detail::bytes(raw), nullptr) == 1);
+  detail::must(EVP_DigestFinal_ex(state_->context.get(), detail::bytes(raw), nullptr) == 1);
   return Digest::parse(hex(raw)).value_or(Digest{});
 }
 
@@ -75,7 +75,7 @@ Result<FileDigest> sha256_file(const std::string& path) {
 
 std::string random_bytes(std::size_t n) {
   std::string out(n, '\0');
-  if (n > 0) detail::must_hold(RAND_bytes_ex(nullptr, detail::bytes(out), n, 0) == 1);
+  if (n > 0) detail::must(RAND_bytes_ex(nullptr, detail::bytes(out), n, 0) == 1);
   return out;
 }
 
@@ -99,11 +99,11 @@ namespace detail {
 std::string blake2b(std::string_view content, std::size_t size) {
   const MdContext context(EVP_MD_CTX_new());
   const OSSL_PARAM parameters[] = {OSSL_PARAM_construct_size_t(OSSL_DIGEST_PARAM_SIZE, &size), OSSL_PARAM_construct_end()};
-  must_hold(context && EVP_DigestInit_ex2(context.get(), EVP_blake2b512(), parameters) == 1);
-  must_hold(EVP_DigestUpdate(context.get(), content.data(), content.size()) == 1);
+  must(context && EVP_DigestInit_ex2(context.get(), EVP_blake2b512(), parameters) == 1);
+  must(EVP_DigestUpdate(context.get(), content.data(), content.size()) == 1);
   std::string out(EVP_MAX_MD_SIZE, '\0');
   unsigned length = 0;
-  must_hold(EVP_DigestFinal_ex(context.get(), bytes(out), &length) == 1 && length == size);
+  must(EVP_DigestFinal_ex(context.get(), bytes(out), &length) == 1 && length == size);
   out.resize(size);
   return out;
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include <openssl/bio.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
@@ -19,14 +20,17 @@ struct Freed {
     Free(p);
   }
 };
+using Bio = std::unique_ptr<BIO, Freed<BIO_free_all>>;
 using MdContext = std::unique_ptr<EVP_MD_CTX, Freed<EVP_MD_CTX_free>>;
 using Key = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
 using Certificate = std::unique_ptr<X509, Freed<X509_free>>;
 
 // libcrypto refuses these calls only when it is out of memory or was built without the algorithm: nothing a caller could
 // handle, so the program ends.
-inline void must_hold(bool held) {
-  if (!held) std::abort();
+template <class T>
+T must(T value) {
+  if (!value) std::abort();
+  return value;
 }
 
 inline const unsigned char* bytes(std::string_view text) {

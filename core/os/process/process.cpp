@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "core/base/text.hpp"
+#include "core/os/file/sigpipe.hpp"
 
 namespace cloudos::os {
 namespace {
@@ -77,33 +78,6 @@ Result<Pipe> make_pipe() {
 }
 
 void set_nonblocking(const Descriptor& fd) { fcntl(fd.get(), F_SETFL, fcntl(fd.get(), F_GETFL) | O_NONBLOCK); }
-
-// A pipe has no MSG_NOSIGNAL: while this lives, SIGPIPE is blocked in this thread only, and one that our own write raised
-// is taken off the thread before the old mask comes back (pthread_sigmask(3), sigtimedwait(2)).
-class WithoutSigpipe {
- public:
-  WithoutSigpipe() {
-    sigset_t pending;
-    sigpending(&pending);
-    was_pending_ = sigismember(&pending, SIGPIPE) == 1;
-    sigemptyset(&pipe_);
-    sigaddset(&pipe_, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
-  }
-  ~WithoutSigpipe() {
-    const timespec now{};
-    if (!was_pending_) {
-      while (sigtimedwait(&pipe_, nullptr, &now) < 0 && errno == EINTR) {}
-    }
-    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-  }
-  WithoutSigpipe(const WithoutSigpipe&) = delete;
-  WithoutSigpipe& operator=(const WithoutSigpipe&) = delete;
-
- private:
-  sigset_t pipe_{}, before_{};
-  bool was_pending_ = false;
-};
 
 std::vector<std::string> child_environment(const std::map<std::string, std::string>& changes) {
   std::vector<std::string> all;

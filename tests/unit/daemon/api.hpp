@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/daemon/core.hpp"
+#include "agent/daemon/network/core.hpp"
 
 namespace cloudos::tests {
 

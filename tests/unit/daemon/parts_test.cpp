@@ -7,12 +7,13 @@
 #include <fstream>
 #include <mutex>
 
-#include "agent/daemon/credential.hpp"
-#include "agent/daemon/eyes.hpp"
-#include "agent/daemon/gpus.hpp"
-#include "agent/daemon/outbox.hpp"
+#include "agent/daemon/root/certificates.hpp"
+#include "agent/daemon/root/credential.hpp"
+#include "agent/daemon/root/eyes.hpp"
+#include "agent/daemon/root/gpus.hpp"
+#include "agent/daemon/root/outbox.hpp"
+#include "agent/daemon/root/worker.hpp"
 #include "agent/daemon/watched_settings.hpp"
-#include "agent/daemon/worker.hpp"
 #include "agent/http/http.hpp"
 #include "core/os/crypto/crypto.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -54,21 +55,29 @@ TEST_CASE("what a machine belongs to is read as the install wrote it, and what i
   CHECK(read_membership(file).error().kind == ErrorKind::input);
 }
 
-TEST_CASE("the agent's own key is made once, is root's alone, and stays the same") {
+TEST_CASE("certificates are asked for once, and again when a file has changed") {
   const test::TemporaryFolder folder;
-  const auto where = folder.path() / "identity";
-  const auto first = keep_identity(member, where);
+  const auto file = (folder.path() / "a.crt").string();
+  put(file, os::make_identity("n1", {"10.0.0.4"}).value().certificate);
+  CertificateDates dates(CLOUDOS_AGENT, {file, (folder.path() / "none.crt").string()});
+  const auto first = dates.look();
   REQUIRE(first);
-  CHECK(first->starts_with("sha256:"));
-  struct stat s{};
-  REQUIRE(::stat((where / "key.pem").c_str(), &s) == 0);
-  CHECK((s.st_mode & 07777U) == 0600);
-  CHECK(keep_identity(member, where).value() == *first);
+  REQUIRE(first->size() == 1);
+  CHECK(first->front().path == file);
+  CHECK(first->front().expires_s == os::expiry(os::read(file).value()).value());
+  put(file, "nothing");
+  const auto second = dates.look();
+  REQUIRE(second);
+  CHECK(second->empty());
+  // What has not changed needs nobody to be asked; what cannot be asked is an error, and asked for again.
+  CertificateDates nobody((folder.path() / "no-program").string(), {file});
+  CHECK_FALSE(nobody.look());
+  CHECK_FALSE(nobody.look());
 }
 
 TEST_CASE("kubelet's certificate and key, which stand in one file, are told apart") {
   const test::TemporaryFolder folder;
-  const auto made = http::make_identity("n1", {"10.0.0.4"});
+  const auto made = os::make_identity("n1", {"10.0.0.4"});
   REQUIRE(made);
   const Certificates from{.kubelet = folder.path() / "pki", .ca = folder.path() / "ca.crt", .identity = folder.path() / "identity"};
   put(from.ca, made->certificate);
@@ -76,7 +85,7 @@ TEST_CASE("kubelet's certificate and key, which stand in one file, are told apar
   put(from.kubelet / "kubelet-client-current.pem", made->certificate + std::string(made->key.reveal()));
   put(from.kubelet / "kubelet.crt", made->certificate);
   put(from.kubelet / "kubelet.key", made->key.reveal());
-  REQUIRE(keep_identity(member, from.identity));
+  REQUIRE(keep_identity(CLOUDOS_AGENT, member.node, member.address, from.identity));
   const auto read = read_credential(member, from);
   REQUIRE(read);
   CHECK_FALSE(read->certificate.contains("PRIVATE"));
@@ -84,7 +93,7 @@ TEST_CASE("kubelet's certificate and key, which stand in one file, are told apar
   CHECK_FALSE(read->key.reveal().contains("BEGIN CERTIFICATE"));
   CHECK(os::spki_hash(read->certificate).value() == os::spki_hash(made->certificate).value());
   CHECK(read->serving_key.reveal().contains("PRIVATE KEY"));
-  CHECK(os::spki_hash(read->store_certificate).value() == keep_identity(member, from.identity).value());
+  CHECK(os::spki_hash(read->store_certificate).value() == keep_identity(CLOUDOS_AGENT, member.node, member.address, from.identity).value());
   CHECK(read->server == "https://127.0.0.1:7443");
   put(from.kubelet / "kubelet-client-current.pem", made->certificate);
   CHECK(read_credential(member, from).error().message.contains("no private key"));

@@ -16,7 +16,7 @@ namespace {
 
 Server secure(Server::Options options, Server::Handler handler = echo) {
   options.address = "127.0.0.1";
-  options.identity = make_identity("node", {"127.0.0.1"}).value();
+  options.identity = os::make_identity("node", {"127.0.0.1"}).value();
   auto server = Server::start(std::move(options), std::move(handler));
   if (!server) throw std::runtime_error(server.error().text());
   return std::move(*server);
@@ -39,7 +39,7 @@ TEST_CASE("Parts of a file are served byte by byte as they are in it") {
   std::string text;
   for (int i = 0; text.size() < 300'000; ++i) text += std::to_string(i);
   std::ofstream(folder / "file") << text;
-  const auto identity = make_identity("node", {"127.0.0.1"}).value();
+  const auto identity = os::make_identity("node", {"127.0.0.1"}).value();
   const auto server = serve(identity, [&](const Asked& asked) {
     const auto at = asked.query.find('-');
     const auto from = std::stoul(asked.query.substr(0, at)), to = std::stoul(asked.query.substr(at + 1));
@@ -66,7 +66,7 @@ TEST_CASE("A large file goes to a client that takes its time, and neither side h
   constexpr std::uint64_t size = 128U << 20;
   std::ofstream(folder / "large").put('x');
   REQUIRE(::truncate((folder / "large").c_str(), size) == 0);
-  const auto identity = make_identity("node", {"127.0.0.1"}).value();
+  const auto identity = os::make_identity("node", {"127.0.0.1"}).value();
   const auto server = serve(identity, [&](const Asked&) { return Answer{.body = part_of(folder / "large", 0, size)}; });
   auto client = client_of({.url = url_of(server), .trust = {.ca = {}, .spki = {pin_of(identity)}}});
   REQUIRE(client.ask({.method = "HEAD"}, in(ample)));
@@ -93,7 +93,7 @@ TEST_CASE("A file that turns out shorter than announced, a client that goes and 
   const TemporaryFolder folder;
   REQUIRE(std::ofstream(folder / "short").put('x'));
   REQUIRE(::truncate((folder / "short").c_str(), 1U << 20) == 0);
-  const auto identity = make_identity("node", {"127.0.0.1"}).value();
+  const auto identity = os::make_identity("node", {"127.0.0.1"}).value();
   const auto server = serve(identity, [&](const Asked& asked) {
     return Answer{.body = part_of(folder / "short", 0, asked.path == "/whole" ? 1U << 20 : 2U << 20)};
   });
@@ -138,7 +138,7 @@ TEST_CASE("Methods, bodies, headers and paths that a server does not take are re
 }
 
 TEST_CASE("A client that never ends its handshake or its request, or stays idle, is shown out") {
-  const auto identity = make_identity("node", {"127.0.0.1"}).value();
+  const auto identity = os::make_identity("node", {"127.0.0.1"}).value();
   const auto narrow = Server::start({.address = "127.0.0.1", .identity = identity, .connections = 1, .idle = 2s}, echo);
   REQUIRE(narrow);
   const auto silent = connect_to(narrow->port());
@@ -183,8 +183,8 @@ TEST_CASE("More clients than there are places wait, and are served when one goes
 }
 
 TEST_CASE("A renewed certificate is shown to new connections, and old ones go on") {
-  const auto before = make_identity("node", {"127.0.0.1"}).value();
-  const auto after = make_identity("node", {"127.0.0.1"}).value();
+  const auto before = os::make_identity("node", {"127.0.0.1"}).value();
+  const auto after = os::make_identity("node", {"127.0.0.1"}).value();
   auto server = serve(before);
   const auto with = [&](const Identity& identity) {
     return client_of({.url = url_of(server), .trust = {.ca = {}, .spki = {pin_of(identity)}}});

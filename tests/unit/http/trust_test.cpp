@@ -25,7 +25,7 @@ TEST_CASE("A request goes to a server of the trusted CA, by address and by name,
 }
 
 TEST_CASE("A pinned key is believed whatever name stands in the certificate and whoever signed it") {
-  const auto identity = make_identity("another-node", {"10.9.8.7"}).value();
+  const auto identity = os::make_identity("another-node", {"10.9.8.7"}).value();
   const auto server = serve(identity);
   const std::string other = "sha256:" + std::string(64, 'a');
   auto client = client_of({.url = url_of(server), .trust = {.ca = {}, .spki = {other, pin_of(identity)}}});
@@ -36,12 +36,12 @@ TEST_CASE("A pinned key is believed whatever name stands in the certificate and 
 
 TEST_CASE("A server with another key than the pinned one gets no byte of the request, and the error names both keys") {
   std::atomic<int> asked = 0;
-  const auto identity = make_identity("node", {"127.0.0.1"}).value();
+  const auto identity = os::make_identity("node", {"127.0.0.1"}).value();
   const auto server = serve(identity, [&](const Asked&) {
     ++asked;
     return Answer{};
   });
-  const auto expected = pin_of(make_identity("node", {"127.0.0.1"}).value());
+  const auto expected = pin_of(os::make_identity("node", {"127.0.0.1"}).value());
   const auto error = refused(client_of({.url = url_of(server), .trust = {.ca = {}, .spki = {expected}}}));
   CHECK(error.kind == ErrorKind::trust);
   CHECK_FALSE(error.retryable);
@@ -111,7 +111,7 @@ TEST_CASE("A client shows its certificate, and is told when the server does not 
 }
 
 TEST_CASE("An identity is made for ten years, a name and addresses of both families") {
-  const auto identity = make_identity("node-1", {"127.0.0.1", "::1"});
+  const auto identity = os::make_identity("node-1", {"127.0.0.1", "::1"});
   REQUIRE(identity);
   CHECK(os::expiry(identity->certificate).value() > std::time(nullptr) + 10L * 365 * 86400);
   const auto server = Server::start({.address = "::1", .identity = *identity}, echo);
@@ -119,9 +119,9 @@ TEST_CASE("An identity is made for ten years, a name and addresses of both famil
   auto client = client_of({.url = url_of(*server, "[::1]"), .trust = {.ca = identity->certificate}});
   const auto answer = client.ask({}, in(ample));
   if (!answer) FAIL(answer.error().text());
-  CHECK(pin_of(*identity) != pin_of(make_identity("node-1", {}).value()));
-  CHECK(make_identity("Node,IP:1.2.3.4", {}).error().kind == ErrorKind::input);
-  CHECK(make_identity("node", {"10.0.0"}).error().kind == ErrorKind::input);
+  CHECK(pin_of(*identity) != pin_of(os::make_identity("node-1", {}).value()));
+  CHECK(os::make_identity("Node,IP:1.2.3.4", {}).error().kind == ErrorKind::input);
+  CHECK(os::make_identity("node", {"10.0.0"}).error().kind == ErrorKind::input);
 }
 
 TEST_CASE("What is no CA, no key or no pin is refused when the client is made") {

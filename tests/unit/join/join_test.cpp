@@ -5,6 +5,7 @@
 
 #include <set>
 
+#include "core/base/clock.hpp"
 #include "core/model/config.hpp"
 #include "core/model/event.hpp"
 #include "core/model/join_token.hpp"
@@ -172,7 +173,7 @@ TEST_CASE("a token that is revoked, used up or over at the cluster is told as th
     CHECK_THAT(error.message, ContainsSubstring(words) && ContainsSubstring("abcdef"));
   };
   told(nlohmann::json::object(), "revoked");
-  const auto now = joining::now_s();
+  const auto now = wall_s();
   const auto entry = [](const model::JoinToken& token) { return nlohmann::json{{"abcdef", model::encode_join_token(token)}}; };
   told(entry({.id = "abcdef", .uses = 1, .used = 1, .admitted = {"node-csr-x"}, .created_s = now, .expires_s = now + 3600}), "used up");
   told(entry({.id = "abcdef", .uses = 1, .created_s = 1'500'000'000, .expires_s = 1'600'000'000}), "expired at 2020-09-13");

@@ -17,6 +17,7 @@
 #include "agent/join/clock.hpp"
 #include "agent/join/join.hpp"
 #include "agent/store/store.hpp"
+#include "core/base/clock.hpp"
 #include "core/base/text.hpp"
 #include "core/join_file/join_file.hpp"
 #include "core/os/crypto/crypto.hpp"
@@ -46,7 +47,7 @@ class CollectedLog final : public Log {
 };
 
 inline http::Identity identity() {
-  auto made = http::make_identity("store", {"127.0.0.1"});
+  auto made = os::make_identity("store", {"127.0.0.1"});
   REQUIRE(made);
   return std::move(*made);
 }
@@ -107,7 +108,7 @@ inline join_file::JoinFile join_file_for(const http::Identity& ca, std::vector<j
           .ca = spki(ca),
           .token_id = "abcdef",
           .token = Secret(token),
-          .expires_s = joining::now_s() + 3600,
+          .expires_s = wall_s() + 3600,
           .labels = {},
           .stores = std::move(stores),
           .bundle_keys = {bundle_key}};

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "agent/steps/steps.hpp"
+#include "core/base/clock.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace cloudos::test {
@@ -59,7 +60,7 @@ class FakeServices final : public steps::Services {
   static void run(os::UnitState& s) {
     s.load = "loaded";
     s.active = "active";
-    s.active_since_us = steps::now_ms() * 1000 + 1'000'000;
+    s.active_since_us = wall_ms() * 1000 + 1'000'000;
   }
 };
 

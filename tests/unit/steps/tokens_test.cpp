@@ -4,6 +4,7 @@
 #include <format>
 
 #include "agent/steps/tokens.hpp"
+#include "core/base/clock.hpp"
 #include "core/os/crypto/crypto.hpp"
 #include "tests/unit/steps/fakes.hpp"
 
@@ -42,7 +43,7 @@ json node(const std::string& name, const std::string& address, bool master, bool
 std::string list_of(std::vector<json> items) { return json{{"kind", "List"}, {"items", std::move(items)}}.dump(); }
 
 std::string entry(std::int64_t expires_s, std::uint64_t uses = 0, std::uint64_t used = 0) {
-  return model::encode_join_token({.uses = uses, .used = used, .created_s = steps::now_ms() / 1000 - 60, .expires_s = expires_s});
+  return model::encode_join_token({.uses = uses, .used = used, .created_s = wall_s() - 60, .expires_s = expires_s});
 }
 std::string map_with(const json& data) {
   return json{{"kind", "ConfigMap"}, {"metadata", {{"name", "join-tokens"}, {"resourceVersion", "7"}}}, {"data", data}}.dump();
@@ -50,7 +51,7 @@ std::string map_with(const json& data) {
 
 // A master of a cluster that was installed from a signed bundle.
 struct Master : Machine {
-  std::int64_t soon = steps::now_ms() / 1000 + 600;
+  std::int64_t soon = wall_s() + 600;
   std::string key = os::format(os::generate_key().value().public_key);
 
   Master() {
