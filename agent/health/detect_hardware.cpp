@@ -19,6 +19,11 @@ class Growth {
     at->second = value;
     return more;
   }
+  // Whether it is less than at the last look.
+  [[nodiscard]] bool fell(const std::string& name, std::uint64_t value) const {
+    const auto at = last_.find(name);
+    return at != last_.end() && value < at->second;
+  }
 
  private:
   std::map<std::string, std::uint64_t> last_;
@@ -71,6 +76,9 @@ class Hardware final : public Detector {
   }
   void tell_memory(const std::string& place, const std::string& subject, const Sample::MemoryErrors& errors, const Sample& sample,
                    Readings& out) {
+    // Counters that were set back (reset_counters, Documentation/admin-guide/ras.rst), or began anew with another module or driver:
+    // somebody has seen to it.
+    if (corrected_.fell(place, errors.corrected) || uncorrected_.fell(place, errors.uncorrected)) errors_.erase(place);
     auto& seen = errors_.try_emplace(place, Seen{Recently(hour), Recently(24 * hour)}).first->second;
     const auto corrected = seen.corrected.add(sample.monotonic_ms, corrected_.take(place, errors.corrected));
     const auto uncorrected = seen.uncorrected.add(sample.monotonic_ms, uncorrected_.take(place, errors.uncorrected));

@@ -1,7 +1,9 @@
 // What the agent watches for, caused on a real node, and gone again: as a condition of the Node, an event and a metric.
 // What can be brought about for real is (a disk that fills, a kill for want of memory, a kubelet that hangs); what this
 // kernel cannot do is put before the agent's unit in the kernel's own files (systemd.exec(5), BindPaths=). A containerd that
-// hangs is with the agent's other cases; the clock, heat of CPUs and memory errors are in the unit tests only.
+// hangs is with the agent's other cases.
+#include <sys/timex.h>
+
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <cstdlib>
@@ -42,12 +44,17 @@ BindPaths=/opt/shown/pid_max:/proc/sys/kernel/pid_max
 BindPaths=/opt/shown/tainted:/proc/sys/kernel/tainted
 BindPaths=/opt/shown/nf_conntrack_count:/proc/sys/net/netfilter/nf_conntrack_count
 BindPaths=/opt/shown/net:/sys/class/net
+BindPaths=/opt/shown/system:/sys/devices/system
 )";
 
 // The loop device goes with its last user (losetup(8), --detach), also when the machine is just cut off.
 constexpr auto set_up = R"(
 mkdir -p /opt/gpu /opt/shown/net/eno1/device /mnt/small; for n in nvidia0 nvidiactl; do mknod -m 666 /dev/$n c 1 3; done
 echo 4194304 > /opt/shown/pid_max; echo 0 > /opt/shown/tainted; echo 10 > /opt/shown/nf_conntrack_count
+# This kernel counts neither heat nor memory errors.
+cp -r /sys/devices/system /opt/shown/system 2> /dev/null || true
+cd /opt/shown/system; mkdir -p edac/mc/mc0 cpu/cpu0/thermal_throttle
+echo 0 > edac/mc/mc0/ce_count; echo 0 > edac/mc/mc0/ue_count; echo 0 > cpu/cpu0/thermal_throttle/package_throttle_count
 cd /opt/shown/net/eno1; echo 1 > carrier; echo full > duplex; echo 2 > carrier_changes
 truncate -s 32M /var/tmp/small; mkfs.ext4 -q -m 0 -N 64 /var/tmp/small
 [ -e /dev/loop-control ] || mknod /dev/loop-control c 10 237
@@ -137,6 +144,27 @@ void come_and_go(const std::vector<Trouble>& troubles) {
   }
 }
 
+// Whether something keeps the clock right is the kernel's to say, and the sandbox's machines share it with this one: its word is
+// turned, the time is not, and at the end it says what it said before (adjtimex(2)).
+class KernelClock {
+ public:
+  KernelClock() { REQUIRE(::adjtimex(&before_) != -1); }
+  ~KernelClock() { static_cast<void>(say((before_.status & STA_UNSYNC) == 0)); }
+  KernelClock(const KernelClock&) = delete;
+  KernelClock& operator=(const KernelClock&) = delete;
+  [[nodiscard]] bool say(bool synchronised) const {
+    timex wanted{};
+    wanted.modes = ADJ_STATUS | ADJ_MAXERROR | ADJ_ESTERROR;
+    wanted.status = synchronised ? before_.status & ~STA_UNSYNC : before_.status | STA_UNSYNC;
+    // At 16 s the kernel itself says that it is not synchronised (NTP_PHASE_LIMIT).
+    wanted.maxerror = wanted.esterror = synchronised ? 0 : 16'000'000;
+    return ::adjtimex(&wanted) != -1;
+  }
+
+ private:
+  timex before_{};
+};
+
 }  // namespace
 
 TEST_CASE("a disk that fails, fills or runs out of inodes is told and forgotten", "[health]") {
@@ -177,6 +205,28 @@ TEST_CASE("a pod that is killed for want of memory is named", "[health]") {
                                [](const Json& event) { return event.at("message").get<std::string>().contains("default/glutton"); });
   }));
   CHECK(eventually(180, [&] { return n.condition("OOMKilling") == "False" && !n.in_metrics("OOMKilling"); }));
+}
+
+TEST_CASE("a CPU that is too hot and memory that fails are told and forgotten", "[health]") {
+  come_and_go({
+      {"ThermalThrottling", "TooHot", "echo 3 > /opt/shown/system/cpu/cpu0/thermal_throttle/package_throttle_count", "true"},
+      {"MemoryErrors", "UncorrectedMemoryErrors", "echo 1 > /opt/shown/system/edac/mc/mc0/ue_count",
+       "echo 0 > /opt/shown/system/edac/mc/mc0/ue_count"},
+  });
+}
+
+TEST_CASE("a clock that nothing keeps right is told and forgotten", "[health]") {
+  auto& n = node();
+  const KernelClock clock;
+  INFO(n.log());
+  REQUIRE(clock.say(true));
+  REQUIRE(eventually(120, [&] { return n.condition("ClockSkewed") == "False" && !n.in_metrics("ClockSkewed"); }));
+  REQUIRE(clock.say(false));
+  REQUIRE(eventually(120, [&] { return n.condition("ClockSkewed") == "True" && n.in_metrics("ClockSkewed"); }));
+  REQUIRE(eventually(60, [&] { return n.events("ClockNotSynchronised") > 0; }));
+  REQUIRE(clock.say(true));
+  REQUIRE(eventually(120, [&] { return n.condition("ClockSkewed") == "False" && !n.in_metrics("ClockSkewed"); }));
+  CHECK(eventually(60, [&] { return n.events("ClockSkewedCleared") > 0; }));
 }
 
 TEST_CASE("a GPU that is lost or too hot is told and forgotten", "[health]") {

@@ -332,6 +332,21 @@ TEST_CASE("memory errors that could not be corrected are told for a day, many co
   CHECK_FALSE(machine.bad(type::memory));
 }
 
+TEST_CASE("memory errors are forgotten when their counters are set back") {
+  Machine machine;
+  machine.sample.memory_errors["mc0"] = {.corrected = 7, .uncorrected = 7};
+  machine.look();
+  machine.sample.memory_errors["mc0"].uncorrected = 8;
+  machine.look();
+  CHECK(machine.bad(type::memory));
+  machine.sample.memory_errors["mc0"] = {.corrected = 0, .uncorrected = 0};
+  machine.look();
+  CHECK_FALSE(machine.bad(type::memory));
+  machine.sample.memory_errors["mc0"].uncorrected = 1;
+  machine.look();
+  CHECK(machine.bad(type::memory));
+}
+
 TEST_CASE("the memory of a monitor is bounded whatever a sample holds") {
   Machine machine;
   for (int i = 0; i < 3000; ++i) {
