@@ -18,8 +18,7 @@ using namespace cloudos::machines;
 
 namespace {
 
-constexpr auto agent = "/var/lib/cloudos/agent/current/bin/cloudos-agent";
-constexpr auto daemon_unit = "cloudos-agent-root.service", own_unit = "gpus.service";
+constexpr auto unit = "cloudos-agent-root.service";
 // Not below /root or /home, which the daemon's unit does not see.
 constexpr auto stub = "/opt/gpu/libnvidia-ml.so.1";
 
@@ -43,7 +42,7 @@ std::string gpus(const std::map<int, std::string>& more = {}, const std::string&
   return out + lines;
 }
 
-// How the GPUs are offered: agent.toml's section, and the same as flags.
+// How the GPUs are offered: agent.toml's section.
 struct Offered {
   std::string mig = "none";
   int shares = 1;
@@ -61,7 +60,6 @@ struct Gpus {
                "mkdir -p /opt/gpu; for n in nvidia0 nvidia1 nvidia2 nvidia3 nvidiactl nvidia-uvm; do mknod -m 666 /dev/$n c 1 3; done");
     REQUIRE(sandbox.on(node(), {"sh", "-c", std::string("cat > ") + stub}, library()).code == 0);
     name = trim(sandbox.on(node(), {"hostname"}).out);
-    unit = sandbox.on(node(), {"systemctl", "cat", daemon_unit}).code == 0 ? daemon_unit : own_unit;
     say(gpus());
     start({});
   }
@@ -70,10 +68,8 @@ struct Gpus {
   void say(const std::string& text) const {
     REQUIRE(sandbox.on(node(), {"sh", "-c", "cat > /opt/gpu/new && mv /opt/gpu/new /opt/gpu/gpus"}, text).code == 0);
   }
-  // The node's own daemon offers them, told by its file and a drop-in; where an agent without a daemon was installed, a unit of
-  // the test's does.
+  // The node's own agent offers them, told by its file and a drop-in.
   void start(const Offered& how) const {
-    if (unit == own_unit) return start_own(how);
     auto file = std::format("[gpus]\nnvml = \"{}\"\nprobe = \"1s\"\nrecover = \"2s\"\nmig-strategy = \"{}\"\n", stub, how.mig);
     if (how.shares > 1) file += std::format("share = {{\"nvidia.com/gpu\" = {}}}\n", how.shares);
     REQUIRE(sandbox.on(node(), {"sh", "-c", "cat > /etc/cloudos/agent.toml"}, file).code == 0);
@@ -84,21 +80,12 @@ struct Gpus {
                 .code == 0);
     sandbox.sh(node(), std::format("systemctl daemon-reload && systemctl restart {}", unit));
   }
-  void start_own(const Offered& how) const {
-    const auto shares = how.shares > 1 ? std::format("--share nvidia.com/gpu={}", how.shares) : std::string();
-    sandbox.sh(node(),
-               std::format("systemctl stop {0} 2>/dev/null || true; systemctl reset-failed {0} 2>/dev/null || true; "
-                           "systemd-run -q --unit={0} -p Restart=always -p RestartSec=100ms -p StartLimitIntervalSec=0 "
-                           "-E CLOUDOS_NVML_STUB=/opt/gpu/gpus {1} devices --nvml {2} --probe 0.5 --recover 2 --mig-strategy {3} {4}",
-                           unit, agent, stub, how.mig, shares));
-  }
   void kill_agent() const { sandbox.sh(node(), std::format("systemctl kill -s KILL {}", unit)); }
   [[nodiscard]] std::string count(const std::string& field, const std::string& resource = "nvidia.com/gpu") const {
     const auto status = kubectl_json(sandbox, master(), {"get", "node", name}).at("status").at(field);
     return status.value(resource, "none");
   }
   std::string name;  // in the cluster: the host name
-  std::string unit;  // that offers the GPUs
   [[nodiscard]] bool allocatable(const std::string& wanted, const std::string& resource = "nvidia.com/gpu") const {
     return eventually(90, [&] { return count("allocatable", resource) == wanted; });
   }
@@ -313,12 +300,14 @@ TEST_CASE("time slicing offers each GPU several times, and MIG instances are res
   CHECK(words(g.in_pod("shares", "echo $NVIDIA_VISIBLE_DEVICES"), ',').size() == 4);
   g.remove_pods();
 
-  g.sandbox.sh(g.node(),
-               "mkdir -p /dev/nvidia-caps /opt/gpu/driver/nvidia/capabilities/gpu0/mig/gi9/ci0; "
-               "for n in 66 67; do mknod -m 666 /dev/nvidia-caps/nvidia-cap$n c 1 3; done; "
-               "mount --bind /opt/gpu/driver /proc/driver; cd /opt/gpu/driver/nvidia/capabilities/gpu0/mig/gi9; echo 'DeviceFileMinor: 66' "
-               "> access; echo 'DeviceFileMinor: 67' "
-               "> ci0/access");
+  g.sandbox.sh(
+      g.node(),
+      "mkdir -p /dev/nvidia-caps /opt/gpu/driver/nvidia/capabilities/gpu0/mig/gi9/ci0; "
+      "for n in 66 67; do mknod -m 666 /dev/nvidia-caps/nvidia-cap$n c 1 3; done; "
+      "cd /opt/gpu/driver/nvidia/capabilities/gpu0/mig/gi9; echo 'DeviceFileMinor: 66' > access; "
+      "echo 'DeviceFileMinor: 67' > ci0/access; "
+      // As the unit sees it, which has a /proc of its own (ProtectProc=).
+      "printf '[Service]\\nBindPaths=/opt/gpu/driver:/proc/driver\\n' > /etc/systemd/system/cloudos-agent-root.service.d/mig.conf");
   g.say(gpus({{0, "mig=1"}}, "mig gpu=0 uuid=MIG-1d5b9e21-4820-5ae5-abfc-94318197576e gi=9 ci=0 slices=1 compute=1 memory=9856\n"));
   g.start({.mig = "mixed"});
   CHECK(g.allocatable("1", "nvidia.com/mig-1g.10gb"));
@@ -330,14 +319,12 @@ TEST_CASE("time slicing offers each GPU several times, and MIG instances are res
   g.remove_pods();
 }
 
-TEST_CASE("the plugin's own memory is below two MiB; the rest is pages of the program, which are the page cache's", "[gpu][long]") {
+TEST_CASE("the root half's own memory is below two MiB; the rest is pages of the program, which are the page cache's", "[gpu][long]") {
   auto& g = shared();
-  // Of a daemon that does more, tests/bench/footprint.sh tells.
-  if (g.unit != own_unit) return;
   g.say(gpus());
   g.start({});
   REQUIRE(g.allocatable("4"));
-  const auto text = g.sandbox.sh(g.node(), "cat /proc/$(systemctl show -p MainPID --value " + g.unit + ")/smaps_rollup");
+  const auto text = g.sandbox.sh(g.node(), "cat /proc/$(systemctl show -p MainPID --value " + std::string(unit) + ")/smaps_rollup");
   int own = -1;
   for (const auto& line : split(text, '\n'))
     if (line.starts_with("Private_Dirty:")) own = std::atoi(line.c_str() + std::string_view("Private_Dirty:").size());
