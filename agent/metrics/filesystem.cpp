@@ -53,9 +53,11 @@ std::vector<facts::MountLine> mounts_of(Look& look) {
   for (auto& mount : mounts)
     if (own) mount.read_only = std::ranges::contains(split(mount.super_options, ','), "ro");
   std::erase_if(mounts, [](const auto& mount) { return left_out(mount.path) || no_storage(mount.type); });
-  // The same mount seen twice is told once.
+  // Of several on one path the last hides those before.
   std::set<std::tuple<std::string, std::string, std::string>> seen;
+  std::ranges::reverse(mounts);
   std::erase_if(mounts, [&](const auto& mount) { return !seen.emplace(mount.device, mount.path, mount.type).second; });
+  std::ranges::reverse(mounts);
   return mounts;
 }
 

@@ -85,3 +85,15 @@ TEST_CASE("the machine's mounts are told where others' processes are hidden") {
   metrics::Collectors collectors(server.options());
   CHECK(lines(collectors.render({}), "node_filesystem_size_bytes{").size() == 5);
 }
+
+TEST_CASE("of mounts that lie over each other the uppermost is told") {
+  const Server server;
+  REQUIRE(os::write_atomic(server.root() / "proc/1/mountinfo",
+                           "30 1 8:1 /a /mnt/twice ro,relatime - ext4 /dev/sda1 rw\n"
+                           "31 30 8:1 /a /mnt/twice rw,relatime - ext4 /dev/sda1 rw\n",
+                           0644));
+  metrics::Collectors collectors(server.options());
+  const auto told = lines(collectors.render({}), "node_filesystem_readonly{");
+  REQUIRE(told.size() == 1);
+  CHECK(told.front().ends_with(" 0"));
+}
