@@ -246,7 +246,7 @@ TEST_CASE("the agent is killed while pods hold GPUs, and nothing is given twice"
 
 // CLOUDOS_GPU_CHAOS_SECONDS=300 ./dev test '[gpu]' is five minutes of it.
 TEST_CASE("pods come and go while the agent is killed at random: no GPU is given twice, no label is lost, no zombie is left",
-          "[gpu][long]") {
+          "[gpu]") {
   auto& g = shared();
   REQUIRE(g.allocatable("4"));
   const char* wanted = std::getenv("CLOUDOS_GPU_CHAOS_SECONDS");
@@ -290,7 +290,7 @@ TEST_CASE("pods come and go while the agent is killed at random: no GPU is given
       trim(g.sandbox.sh(g.node(), "grep -ls '^State:.Z' /proc/[0-9]*/status | xargs -r grep -h '^Name:' | grep cloudos || true")).empty());
 }
 
-TEST_CASE("time slicing offers each GPU several times, and MIG instances are resources of their own", "[gpu][long]") {
+TEST_CASE("time slicing offers each GPU several times, and MIG instances are resources of their own", "[gpu]") {
   auto& g = shared();
   g.start({.shares = 2});
   CHECK(g.allocatable("8"));
@@ -319,7 +319,7 @@ TEST_CASE("time slicing offers each GPU several times, and MIG instances are res
   g.remove_pods();
 }
 
-TEST_CASE("the root half's own memory is below two MiB; the rest is pages of the program, which are the page cache's", "[gpu][long]") {
+TEST_CASE("the root half's own memory is below two MiB; the rest is pages of the program, which are the page cache's", "[gpu]") {
   auto& g = shared();
   g.say(gpus());
   g.start({});
