@@ -245,8 +245,7 @@ TEST_CASE("the agent is killed while pods hold GPUs, and nothing is given twice"
 }
 
 // CLOUDOS_GPU_CHAOS_SECONDS=300 ./dev test '[gpu]' is five minutes of it.
-TEST_CASE("pods come and go while the agent is killed at random: no GPU is given twice, no label is lost, no zombie is left",
-          "[gpu]") {
+TEST_CASE("pods come and go while the agent is killed at random: no GPU is given twice, no label is lost, no zombie is left", "[gpu]") {
   auto& g = shared();
   REQUIRE(g.allocatable("4"));
   const char* wanted = std::getenv("CLOUDOS_GPU_CHAOS_SECONDS");
