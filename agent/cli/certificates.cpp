@@ -1,16 +1,13 @@
 #include "agent/cli/certificates.hpp"
 
-#include <unistd.h>
-
 #include <chrono>
-#include <cstdio>
 #include <format>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "agent/certificates/certificates.hpp"
+#include "agent/cli/answer.hpp"
 #include "core/model/paths.hpp"
-#include "core/os/file/file.hpp"
 
 namespace cloudos::agent {
 namespace {
@@ -20,8 +17,6 @@ struct Flags {
   std::string root = "/", node, address, folder = paths::agent_identity;
   bool json = false;
 };
-
-Status say(const std::string& text) { return os::write_all(STDOUT_FILENO, std::as_bytes(std::span(text))); }
 
 Status show(const Flags& flags) {
   const auto found = certificates::expiries(flags.files, flags.root);
@@ -40,11 +35,6 @@ Status keep(const Flags& flags) {
   return say(pin + "\n");
 }
 
-int told(const Status& status) {
-  if (!status) std::fprintf(stderr, "%s\n", status.error().text().c_str());
-  return status ? 0 : exit_status(status.error().kind);
-}
-
 }  // namespace
 
 void add_certificates(CLI::App& app, int& status) {
@@ -53,12 +43,12 @@ void add_certificates(CLI::App& app, int& status) {
   shown->add_option("files", flags->files, "Others than the usual");
   shown->add_option("--root", flags->root, "Where /etc and /var are");
   shown->add_flag("--json", flags->json, "As one line of JSON");
-  shown->callback([flags, &status] { status = told(show(*flags)); });
+  shown->callback([flags, &status] { status = tell(show(*flags)); });
   auto* kept = app.add_subcommand("identity", "The hash of the agent's own key, which is made when there is none");
   kept->add_option("--node", flags->node, "The node's name")->required();
   kept->add_option("--address", flags->address, "The node's address")->required();
   kept->add_option("--folder", flags->folder, "Where it is kept");
-  kept->callback([flags, &status] { status = told(keep(*flags)); });
+  kept->callback([flags, &status] { status = tell(keep(*flags)); });
 }
 
 }  // namespace cloudos::agent

@@ -7,9 +7,11 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "agent/cli/answer.hpp"
 #include "agent/cli/certificates.hpp"
 #include "agent/cli/devices.hpp"
 #include "agent/cli/join.hpp"
+#include "agent/cli/machine.hpp"
 #include "agent/cli/metrics.hpp"
 #include "agent/cli/sample.hpp"
 #include "agent/cli/settings.hpp"
@@ -29,13 +31,6 @@ namespace {
 constexpr std::size_t input_limit = 64U << 20;
 constexpr int unknown_run = 4;
 
-int tell(const Error& error) {
-  const auto text = error.text() + "\n";
-  static_cast<void>(os::write_all(STDERR_FILENO, std::as_bytes(std::span(text))));
-  return exit_status(error.kind);
-}
-int tell(const Status& status) { return status ? 0 : tell(status.error()); }
-
 Status write_out(std::span<const std::byte> bytes) { return os::write_all(STDOUT_FILENO, bytes); }
 Status write_line(std::string line) {
   line += '\n';
@@ -53,12 +48,6 @@ Result<std::string> all_of_stdin() {
     if (text.size() > input_limit) return fail(ErrorKind::input, "standard input is longer than 64 MiB");
   }
 }
-
-struct Machine {
-  std::unique_ptr<steps::Services> services = steps::system_services();
-  std::unique_ptr<steps::Commands> commands = steps::system_commands();
-  steps::Environment environment{.root = "/", .services = *services, .commands = *commands};
-};
 
 // With what NVIDIA's library says, unless somebody else's machine is looked at: its library is not here.
 Result<model::HostFacts> gather(const facts::Roots& roots, const std::string& nvml) {

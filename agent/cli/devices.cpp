@@ -1,14 +1,11 @@
 #include "agent/cli/devices.hpp"
 
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <memory>
 
+#include "agent/cli/answer.hpp"
 #include "agent/settings/settings.hpp"
 #include "core/model/paths.hpp"
-#include "core/os/file/file.hpp"
 
 namespace cloudos::agent {
 namespace {
@@ -24,8 +21,7 @@ Status show(const Flags& flags) {
   options.sysfs = flags.sysfs;
   options.procfs = flags.procfs;
   if (!flags.nvml.empty()) options.nvml = flags.nvml;
-  const auto line = devices::describe(options) + "\n";
-  return os::write_all(STDOUT_FILENO, std::as_bytes(std::span(line)));
+  return say(devices::describe(options) + "\n");
 }
 
 }  // namespace
@@ -38,11 +34,7 @@ void add_devices(CLI::App& app, int& status) {
   command->add_option("--sysfs", flags->sysfs, "Where /sys is");
   command->add_option("--procfs", flags->procfs, "Where /proc is");
   command->add_option("--nvml", flags->nvml, "NVIDIA's library, when it is not where drivers have it");
-  command->callback([flags, &status] {
-    const auto shown = show(*flags);
-    status = shown ? 0 : exit_status(shown.error().kind);
-    if (!shown) std::fprintf(stderr, "%s\n", shown.error().text().c_str());
-  });
+  command->callback([flags, &status] { status = tell(show(*flags)); });
 }
 
 }  // namespace cloudos::agent

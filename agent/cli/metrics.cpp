@@ -1,13 +1,10 @@
 #include "agent/cli/metrics.hpp"
 
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <memory>
 
+#include "agent/cli/answer.hpp"
 #include "agent/metrics/metrics.hpp"
-#include "core/os/file/file.hpp"
 
 namespace cloudos::agent {
 namespace {
@@ -18,8 +15,7 @@ struct Flags {
 
 Status print(const Flags& flags) {
   metrics::Collectors collectors({.roots = {.root = flags.root, .procfs = flags.procfs, .sysfs = flags.sysfs, .devfs = "/dev"}});
-  const auto text = collectors.render({});
-  return os::write_all(STDOUT_FILENO, std::as_bytes(std::span(text)));
+  return say(collectors.render({}));
 }
 
 }  // namespace
@@ -30,11 +26,7 @@ void add_metrics(CLI::App& app, int& status) {
   command->add_option("--root", flags->root, "Where /etc, /run and what is mounted are");
   command->add_option("--procfs", flags->procfs, "Where /proc is");
   command->add_option("--sysfs", flags->sysfs, "Where /sys is");
-  command->callback([flags, &status] {
-    const auto printed = print(*flags);
-    status = printed ? 0 : exit_status(printed.error().kind);
-    if (!printed) std::fprintf(stderr, "%s\n", printed.error().text().c_str());
-  });
+  command->callback([flags, &status] { status = tell(print(*flags)); });
 }
 
 }  // namespace cloudos::agent

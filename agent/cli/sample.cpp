@@ -1,13 +1,10 @@
 #include "agent/cli/sample.hpp"
 
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <memory>
 
+#include "agent/cli/answer.hpp"
 #include "agent/usage/usage.hpp"
-#include "core/os/file/file.hpp"
 
 namespace cloudos::agent {
 namespace {
@@ -23,8 +20,7 @@ Status sample(const Flags& flags) {
   CLOUDOS_ASSIGN(
       const auto used,
       usage::take(facts, {.roots = roots, .span = Milliseconds(static_cast<std::int64_t>(flags.span * 1000)), .nvml = flags.nvml}));
-  const auto line = model::encode_usage(used) + "\n";
-  return os::write_all(STDOUT_FILENO, std::as_bytes(std::span(line)));
+  return say(model::encode_usage(used) + "\n");
 }
 
 }  // namespace
@@ -38,11 +34,7 @@ void add_sample(CLI::App& app, int& status) {
   command->add_option("--devfs", flags->devfs, "Where /dev is");
   command->add_option("--nvml", flags->nvml, "NVIDIA's library, when it is not where drivers have it");
   command->add_option("--over", flags->span, "Seconds over which CPU time is counted")->check(CLI::Range(0.1, 60.0));
-  command->callback([flags, &status] {
-    const auto sampled = sample(*flags);
-    status = sampled ? 0 : exit_status(sampled.error().kind);
-    if (!sampled) std::fprintf(stderr, "%s\n", sampled.error().text().c_str());
-  });
+  command->callback([flags, &status] { status = tell(sample(*flags)); });
 }
 
 }  // namespace cloudos::agent

@@ -1,11 +1,10 @@
 #include "agent/cli/token.hpp"
 
-#include <unistd.h>
-
 #include <memory>
 
+#include "agent/cli/answer.hpp"
+#include "agent/cli/machine.hpp"
 #include "agent/steps/tokens.hpp"
-#include "core/os/file/file.hpp"
 #include "core/os/process/process.hpp"
 
 namespace cloudos::agent {
@@ -13,31 +12,17 @@ namespace {
 
 constexpr std::int64_t shortest_s = 60, longest_s = 86'400;
 
-struct Machine {
-  std::unique_ptr<steps::Services> services = steps::system_services();
-  std::unique_ptr<steps::Commands> commands = steps::system_commands();
-  steps::Environment environment{.root = "/", .services = *services, .commands = *commands};
-};
-
-int tell(const Status& status) {
-  if (status) return 0;
-  const auto text = status.error().text() + "\n";
-  static_cast<void>(os::write_all(STDERR_FILENO, std::as_bytes(std::span(text))));
-  return exit_status(status.error().kind);
-}
-Status print(std::string_view text) { return os::write_all(STDOUT_FILENO, std::as_bytes(std::span(text))); }
-
 Status create(const steps::TokenWish& wish) {
   os::forbid_core_dumps();
   Machine machine;
   CLOUDOS_ASSIGN(const auto file, steps::create_token(wish, machine.environment));
-  return print(file.reveal());
+  return say(file.reveal());
 }
 
 Status list() {
   Machine machine;
   CLOUDOS_ASSIGN(const auto text, steps::list_tokens(machine.environment));
-  return print(text + "\n");
+  return say(text + "\n");
 }
 
 Status revoke(const std::string& id) {

@@ -4,7 +4,6 @@
 
 #include <csignal>
 #include <cstdio>
-#include <cstring>
 
 #include "agent/daemon/notify.hpp"
 #include "agent/daemon/resident.hpp"

@@ -53,6 +53,4 @@ struct Environment {
 [[nodiscard]] std::unique_ptr<Services> system_services();
 [[nodiscard]] std::unique_ptr<Commands> system_commands();
 
-// CLOCK_REALTIME in milliseconds.
-
 }  // namespace cloudos::steps
