@@ -4,7 +4,6 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <format>
 
@@ -52,22 +51,23 @@ Session::~Session() {
 
 bool Session::sending() const { return (libssh2_session_block_directions(session_) & LIBSSH2_SESSION_BLOCK_OUTBOUND) != 0; }
 
-Status Session::wait(Deadline deadline, std::string_view doing, int interrupt) {
-  short events = POLLIN;
-  if (sending()) events = POLLOUT;
-  std::array<pollfd, 2> fds{pollfd{.fd = socket_.get(), .events = events, .revents = 0},
-                            pollfd{.fd = interrupt, .events = POLLIN, .revents = 0}};
-  const int span = poll_span(deadline, keepalive_);
-  const int ready = ::poll(fds.data(), fds.size(), span);
-  if (ready < 0 && errno != EINTR) return fail_errno(std::format("poll the connection to {}", peer_), errno);
-  if (std::chrono::steady_clock::now() >= deadline)
-    return fail(Error{.kind = ErrorKind::timeout, .message = std::format("{}: {} did not end in time", peer_, doing), .retryable = true});
-  if (fds[0].revents != 0) {
-    silent_ = Milliseconds{0};
-    unanswered_ = 0;
+Status Session::wait(Deadline deadline, std::string_view doing) {
+  // After a question this polls again and does not go back to libssh2, which would read the answer before it was seen here.
+  for (;;) {
+    pollfd p{.fd = socket_.get(), .events = static_cast<short>(sending() ? POLLOUT : POLLIN), .revents = 0};
+    const int span = poll_span(deadline, keepalive_);
+    const int ready = ::poll(&p, 1, span);
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready < 0) return fail_errno(std::format("poll the connection to {}", peer_), errno);
+    if (std::chrono::steady_clock::now() >= deadline)
+      return fail(Error{.kind = ErrorKind::timeout, .message = std::format("{}: {} did not end in time", peer_, doing), .retryable = true});
+    if (ready > 0) {
+      silent_ = Milliseconds{0};
+      unanswered_ = 0;
+      return {};
+    }
+    CLOUDOS_TRY(idle(Milliseconds{span}));
   }
-  if (ready == 0) return idle(Milliseconds{span});
-  return {};
 }
 
 Status Session::idle(Milliseconds waited) {

@@ -32,9 +32,9 @@ class Session {
   // other that sends (transport.c, LIBSSH2_ERROR_BAD_USE).
   [[nodiscard]] bool sending() const;
 
-  // Waits until libssh2 can go on, or for `interrupt` (a file descriptor, -1: none) to become readable.
+  // Waits until libssh2 can go on.
   // Errors: timeout at the deadline, network when the peer gave no sign of life.
-  Status wait(Deadline deadline, std::string_view doing, int interrupt = -1);
+  Status wait(Deadline deadline, std::string_view doing);
   // Repeats a libssh2 call until it gives something else than LIBSSH2_ERROR_EAGAIN. Gives its status, negative ones too.
   template <class Call>
   Result<int> finish(const Call& call, Deadline deadline, std::string_view doing) {
