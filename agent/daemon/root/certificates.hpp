@@ -17,8 +17,9 @@ class CertificateDates {
   // `program` is cloudos-agent; `files` are what it looks at, too.
   CertificateDates(std::string program, std::vector<std::string> files) : program_(std::move(program)), files_(std::move(files)) {}
 
-  // Blocks. Asks only when a file has changed since it was asked. Errors: those of running it, input.
-  [[nodiscard]] Result<std::vector<health::Sample::Certificate>> look();
+  // Blocks. Asks only when a file has changed since it was asked. Errors: those of running it, input; once for a state of the files.
+  // After that nothing, and a try every five minutes.
+  [[nodiscard]] Result<std::optional<std::vector<health::Sample::Certificate>>> look();
 
  private:
   struct Stamp {
@@ -27,10 +28,12 @@ class CertificateDates {
     bool operator==(const Stamp&) const = default;
   };
   [[nodiscard]] std::vector<Stamp> stamps() const;
+  [[nodiscard]] Result<std::vector<health::Sample::Certificate>> ask() const;
 
   std::string program_;
   std::vector<std::string> files_;
-  std::vector<Stamp> seen_;
+  std::vector<Stamp> seen_, failed_;
+  Deadline next_try_{};
   std::vector<health::Sample::Certificate> known_;
 };
 

@@ -62,16 +62,27 @@ TEST_CASE("certificates are asked for once, and again when a file has changed") 
   CertificateDates dates(CLOUDOS_AGENT, {file, (folder.path() / "none.crt").string()});
   const auto first = dates.look();
   REQUIRE(first);
-  REQUIRE(first->size() == 1);
-  CHECK(first->front().path == file);
-  CHECK(first->front().expires_s == os::expiry(os::read(file).value()).value());
+  REQUIRE(*first);
+  REQUIRE((*first)->size() == 1);
+  CHECK((*first)->front().path == file);
+  CHECK((*first)->front().expires_s == os::expiry(os::read(file).value()).value());
   put(file, "nothing");
   const auto second = dates.look();
   REQUIRE(second);
-  CHECK(second->empty());
-  // What has not changed needs nobody to be asked; what cannot be asked is an error, and asked for again.
+  REQUIRE(*second);
+  CHECK((*second)->empty());
+}
+
+TEST_CASE("that nobody can be asked for certificates is said once, and again when a file has changed") {
+  const test::TemporaryFolder folder;
+  const auto file = (folder.path() / "a.crt").string();
+  put(file, "one");
   CertificateDates nobody((folder.path() / "no-program").string(), {file});
   CHECK_FALSE(nobody.look());
+  const auto again = nobody.look();
+  REQUIRE(again);
+  CHECK_FALSE(again->has_value());
+  put(file, "another");
   CHECK_FALSE(nobody.look());
 }
 
