@@ -101,7 +101,7 @@ class Gpus final : public Detector {
     return *watched_since_;
   }
 
-  Thresholds t_;
+  const Thresholds& t_;
   std::map<std::string, Told> told_;  // address -> what the log told, and nobody else could judge
   std::optional<std::int64_t> watched_since_;
   bool any_ = false;

@@ -79,9 +79,9 @@ class Hardware final : public Detector {
     // Counters that were set back (reset_counters, Documentation/admin-guide/ras.rst), or began anew with another module or driver:
     // somebody has seen to it.
     if (corrected_.fell(place, errors.corrected) || uncorrected_.fell(place, errors.uncorrected)) errors_.erase(place);
-    auto& seen = errors_.try_emplace(place, Seen{Recently(hour), Recently(24 * hour)}).first->second;
-    const auto corrected = seen.corrected.add(sample.monotonic_ms, corrected_.take(place, errors.corrected));
-    const auto uncorrected = seen.uncorrected.add(sample.monotonic_ms, uncorrected_.take(place, errors.uncorrected));
+    auto& seen = errors_[place];
+    const auto corrected = seen.corrected.add(sample.monotonic_ms, hour, corrected_.take(place, errors.corrected));
+    const auto uncorrected = seen.uncorrected.add(sample.monotonic_ms, 24 * hour, uncorrected_.take(place, errors.uncorrected));
     Reading reading{.type = type::memory, .subject = subject};
     const auto many = static_cast<std::int64_t>(t_.corrected_an_hour);
     reading.verdict = uncorrected > 0 ? Verdict::bad : rising(static_cast<std::int64_t>(corrected), many, many / 10);
@@ -98,7 +98,7 @@ class Hardware final : public Detector {
   struct Seen {
     Recently corrected, uncorrected;
   };
-  Thresholds t_;
+  const Thresholds& t_;
   Growth throttles_, corrected_, uncorrected_;
   std::map<std::string, std::int64_t> hot_at_;
   std::map<std::string, Seen> errors_;

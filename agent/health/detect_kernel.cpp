@@ -82,7 +82,7 @@ class Kernel final : public Detector {
             .message = std::move(message)};
   }
 
-  Thresholds t_;
+  const Thresholds& t_;
   std::string oops_, hung_, oom_;
   std::optional<std::int64_t> hung_at_, oom_at_;
   std::vector<OomKill> kills_;
@@ -100,11 +100,11 @@ class Links final : public Detector {
     std::map<std::string, Seen> now;
     for (const auto& link : *sample.links) {
       const auto before = seen_.find(link.name);
-      auto seen = before == seen_.end() ? Seen{link.carrier_changes, Recently(t_.quiet_ms)} : std::move(before->second);
+      auto seen = before == seen_.end() ? Seen{link.carrier_changes, {}} : std::move(before->second);
       // Fewer than before: the device was made anew.
       const auto more = link.carrier_changes >= seen.changes ? link.carrier_changes - seen.changes : 0;
       seen.changes = link.carrier_changes;
-      const auto recent = seen.recent.add(sample.monotonic_ms, more);
+      const auto recent = seen.recent.add(sample.monotonic_ms, t_.quiet_ms, more);
       out.list.push_back(
           {.type = type::flapping,
            .subject = link.name,
@@ -128,7 +128,7 @@ class Links final : public Detector {
     std::uint64_t changes;
     Recently recent;
   };
-  Thresholds t_;
+  const Thresholds& t_;
   std::map<std::string, Seen> seen_;
 };
 

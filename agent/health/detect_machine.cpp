@@ -43,7 +43,7 @@ class Clock final : public Detector {
                             .at_ms = sample.wall_ms});
     difference_ = now;
   }
-  Thresholds t_;
+  const Thresholds& t_;
   std::optional<std::int64_t> difference_;
 };
 
@@ -77,18 +77,18 @@ class Limits final : public Detector {
          .reason = reason,
          .message = std::format("{} of {} {} ({} %) are in use; {} is the limit", use->used, use->limit, what, percent, setting)});
   }
-  Thresholds t_;
+  const Thresholds& t_;
 };
 
 class Services final : public Detector {
  public:
-  explicit Services(RestartLimits limits) : limits_(limits) {}
+  explicit Services(const RestartLimits& limits) : limits_(limits) {}
   void look(const Sample& sample, Readings& out) override {
     for (const auto& service : sample.services) {
       const auto kind = service.name == "kubelet" ? type::kubelet : type::runtime;
       out.looked.insert(kind);
-      auto& policy = policies_.try_emplace(service.name, limits_).first->second;
-      const auto verdict = policy.look(sample.monotonic_ms, service.answered);
+      auto& policy = policies_[service.name];
+      const auto verdict = policy.look(sample.monotonic_ms, service.answered, limits_);
       out.list.push_back(reading(service, kind, verdict, policy.attempts()));
       if (verdict == RestartPolicy::Verdict::restart)
         out.restarts.push_back({.service = service.name, .reason = sanitise(service.reason), .attempt = policy.attempts()});
@@ -109,7 +109,7 @@ class Services final : public Detector {
     }
     return out;
   }
-  RestartLimits limits_;
+  const RestartLimits& limits_;
   std::map<std::string, RestartPolicy> policies_;
 };
 
@@ -132,29 +132,29 @@ class Certificates final : public Detector {
   }
 
  private:
-  Thresholds t_;
+  const Thresholds& t_;
 };
 
 }  // namespace
 
 std::unique_ptr<Detector> clock_detector(const Thresholds& t) { return std::make_unique<Clock>(t); }
 std::unique_ptr<Detector> limit_detector(const Thresholds& t) { return std::make_unique<Limits>(t); }
-std::unique_ptr<Detector> service_detector(RestartLimits limits) { return std::make_unique<Services>(limits); }
+std::unique_ptr<Detector> service_detector(const RestartLimits& limits) { return std::make_unique<Services>(limits); }
 std::unique_ptr<Detector> certificate_detector(const Thresholds& t) { return std::make_unique<Certificates>(t); }
 
-RestartPolicy::Verdict RestartPolicy::look(std::int64_t now_ms, bool answered) {
+RestartPolicy::Verdict RestartPolicy::look(std::int64_t now_ms, bool answered, const Limits& limits) {
   constexpr std::int64_t hour = 3600LL * 1000;
   std::erase_if(restarts_, [&](auto at) { return at <= now_ms - hour; });
   if (answered) {
     failures_ = 0;
     return Verdict::fine;
   }
-  if (++failures_ < limits_.failures) return Verdict::waiting;
-  if (attempts() >= limits_.an_hour) return Verdict::left_alone;
+  if (++failures_ < limits.failures) return Verdict::waiting;
+  if (attempts() >= limits.an_hour) return Verdict::left_alone;
   if (!restarts_.empty()) {
-    auto pause = limits_.first_pause_ms;
-    for (int i = 1; i < attempts() && pause < limits_.longest_pause_ms; ++i) pause *= 2;
-    if (now_ms - restarts_.back() < std::min(pause, limits_.longest_pause_ms)) return Verdict::waiting;
+    auto pause = limits.first_pause_ms;
+    for (int i = 1; i < attempts() && pause < limits.longest_pause_ms; ++i) pause *= 2;
+    if (now_ms - restarts_.back() < std::min(pause, limits.longest_pause_ms)) return Verdict::waiting;
   }
   restarts_.push_back(now_ms);
   failures_ = 0;

@@ -126,7 +126,7 @@ class Space final : public Detector {
     return static_cast<std::int64_t>(100.0 - static_cast<double>(std::min(free, total)) * 100.0 / static_cast<double>(total));
   }
 
-  Thresholds t_;
+  const Thresholds& t_;
   std::map<std::string, Trend> trends_;
   std::set<std::string> written_, remounted_;
 };

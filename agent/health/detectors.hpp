@@ -41,12 +41,13 @@ struct Patience {
 };
 [[nodiscard]] Patience patience_of(std::string_view kind);
 
+// The references are kept: what stands there counts at each look.
 [[nodiscard]] std::unique_ptr<Detector> clock_detector(const Thresholds& thresholds);
 [[nodiscard]] std::unique_ptr<Detector> space_detector(const Thresholds& thresholds);   // space, inodes, read-only
 [[nodiscard]] std::unique_ptr<Detector> limit_detector(const Thresholds& thresholds);   // PIDs, conntrack, durable writes
 [[nodiscard]] std::unique_ptr<Detector> kernel_detector(const Thresholds& thresholds);  // oops, hung tasks, OOM
 [[nodiscard]] std::unique_ptr<Detector> link_detector(const Thresholds& thresholds);
-[[nodiscard]] std::unique_ptr<Detector> service_detector(RestartLimits limits);
+[[nodiscard]] std::unique_ptr<Detector> service_detector(const RestartLimits& limits);
 [[nodiscard]] std::unique_ptr<Detector> certificate_detector(const Thresholds& thresholds);
 [[nodiscard]] std::unique_ptr<Detector> hardware_detector(const Thresholds& thresholds);  // heat, memory errors
 [[nodiscard]] std::unique_ptr<Detector> gpu_detector(const Thresholds& thresholds);
@@ -60,11 +61,9 @@ struct Patience {
 // within a sixtieth of the span is one entry.
 class Recently {
  public:
-  explicit Recently(std::int64_t span_ms) : span_(span_ms) {}
-  std::uint64_t add(std::int64_t now_ms, std::uint64_t value);
+  std::uint64_t add(std::int64_t now_ms, std::int64_t span_ms, std::uint64_t value);
 
  private:
-  std::int64_t span_;
   std::deque<std::pair<std::int64_t, std::uint64_t>> entries_;
 };
 

@@ -100,6 +100,8 @@ class Monitor {
   Monitor(Monitor&&) noexcept;
   Monitor& operator=(Monitor&&) noexcept;
 
+  // Judges by these from the next sample on. What stands and what is remembered stays.
+  void set(const Thresholds& thresholds, const RestartLimits& restarts);
   // Takes in a sample; samples come in the order of their monotonic time. Memory is bounded whatever they hold.
   [[nodiscard]] Outcome look(const Sample& sample);
   // All conditions that could be judged so far, by type.
@@ -117,14 +119,11 @@ class RestartPolicy {
  public:
   using Limits = RestartLimits;
   enum class Verdict { fine, waiting, restart, left_alone };
-  RestartPolicy() = default;
-  explicit RestartPolicy(Limits limits) : limits_(limits) {}
-  [[nodiscard]] Verdict look(std::int64_t now_ms, bool answered);
+  [[nodiscard]] Verdict look(std::int64_t now_ms, bool answered, const Limits& limits = {});
   // Restarts in the last hour.
   [[nodiscard]] int attempts() const { return static_cast<int>(restarts_.size()); }
 
  private:
-  Limits limits_;
   int failures_ = 0;
   std::vector<std::int64_t> restarts_;  // within the last hour
 };

@@ -113,10 +113,10 @@ std::string date_text(std::int64_t wall_ms) {
   return std::format("{:%Y-%m-%d %H:00} UTC", floor<hours>(sys_time<milliseconds>(milliseconds(wall_ms))));
 }
 
-std::uint64_t Recently::add(std::int64_t now_ms, std::uint64_t value) {
-  while (!entries_.empty() && entries_.front().first <= now_ms - span_) entries_.pop_front();
+std::uint64_t Recently::add(std::int64_t now_ms, std::int64_t span_ms, std::uint64_t value) {
+  while (!entries_.empty() && entries_.front().first <= now_ms - span_ms) entries_.pop_front();
   if (value > 0) {
-    if (!entries_.empty() && now_ms - entries_.back().first < span_ / 60) entries_.back().second += value;
+    if (!entries_.empty() && now_ms - entries_.back().first < span_ms / 60) entries_.back().second += value;
     else entries_.emplace_back(now_ms, value);
   }
   std::uint64_t sum = 0;

@@ -31,6 +31,8 @@ using Key = std::pair<std::string_view, std::string>;  // types are constants
 }  // namespace
 
 struct Monitor::State {
+  Thresholds thresholds;  // the detectors look these two up
+  RestartLimits limits;
   std::vector<std::unique_ptr<Detector>> detectors;
   std::map<Key, Subject> subjects;
   std::map<std::string_view, Condition> conditions;
@@ -41,14 +43,16 @@ struct Monitor::State {
   void conclude(std::string_view kind, const Sample& sample, Outcome& out);
 };
 
-Monitor::Monitor(Thresholds t, RestartLimits restarts) : state_(std::make_unique<State>()) {
+Monitor::Monitor(Thresholds thresholds, RestartLimits restarts) : state_(std::make_unique<State>()) {
+  set(thresholds, restarts);
+  const auto& t = state_->thresholds;
   auto& detectors = state_->detectors;
   detectors.push_back(clock_detector(t));
   detectors.push_back(space_detector(t));
   detectors.push_back(limit_detector(t));
   detectors.push_back(kernel_detector(t));
   detectors.push_back(link_detector(t));
-  detectors.push_back(service_detector(restarts));
+  detectors.push_back(service_detector(state_->limits));
   detectors.push_back(certificate_detector(t));
   detectors.push_back(hardware_detector(t));
   detectors.push_back(gpu_detector(t));
@@ -56,6 +60,11 @@ Monitor::Monitor(Thresholds t, RestartLimits restarts) : state_(std::make_unique
 Monitor::~Monitor() = default;
 Monitor::Monitor(Monitor&&) noexcept = default;
 Monitor& Monitor::operator=(Monitor&&) noexcept = default;
+
+void Monitor::set(const Thresholds& thresholds, const RestartLimits& restarts) {
+  state_->thresholds = thresholds;
+  state_->limits = restarts;
+}
 
 void Monitor::State::settle(const Key& key, Subject& subject, const Reading& reading, const Sample& sample, Outcome& out) const {
   const auto patience = patience_of(key.first);

@@ -12,8 +12,7 @@ namespace cloudos::daemon {
 
 class ClockWatch {
  public:
-  // Looks otherwise from now on; what was found stays until then.
-  void set(const health::Thresholds& thresholds) { monitor_ = health::Monitor(thresholds, {}); }
+  void set(const health::Thresholds& thresholds) { monitor_.set(thresholds, {}); }
   // Looks. True when the condition has changed.
   bool look();
   [[nodiscard]] const std::optional<health::Condition>& condition() const { return condition_; }

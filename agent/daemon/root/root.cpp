@@ -193,7 +193,8 @@ void Root::find_store_pin() {
 void Root::apply(const settings::Settings& fresh) {
   const auto before = std::exchange(now_, fresh);
   if (!(before.health == now_.health)) {
-    monitor_ = health::Monitor(now_.health.thresholds, limits_of(now_.health));
+    if (before.health.enabled != now_.health.enabled) monitor_ = health::Monitor();
+    monitor_.set(now_.health.thresholds, limits_of(now_.health));
     if (!before.health.enabled) measure_sync();
   }
   if (!now_.labels.enabled) outbox_.report().unknown = {""};

@@ -168,6 +168,30 @@ TEST_CASE("a runtime that hangs is restarted with growing pauses, thrice an hour
   CHECK(machine.told("ContainerRuntimeHungCleared") == 1);
 }
 
+TEST_CASE("other thresholds count from the next look on; what stands and what was done within the hour is not forgotten") {
+  Machine machine;
+  machine.says(oom_line);
+  auto& kubelet = machine.sample.services[1];
+  kubelet.answered = false;
+  std::size_t restarts = 0;
+  for (int i = 0; i < 20; ++i) restarts += machine.look(20'000).restarts.size();
+  REQUIRE(restarts == 3);
+  REQUIRE(machine.bad(type::oom));
+  REQUIRE_FALSE(machine.bad(type::pids));
+
+  Thresholds strict;
+  strict.used_bad_percent = strict.used_good_percent = 1;
+  for (int i = 0; i < 9; ++i) {
+    machine.monitor.set(strict, {.first_pause_ms = 1000});
+    restarts += machine.look(20'000).restarts.size();
+  }
+  CHECK(restarts == 3);
+  CHECK(machine.condition(type::kubelet).reason == "NotRestartedAgain");
+  CHECK(machine.bad(type::oom));
+  CHECK(machine.told("OOMKilling") == 1);
+  CHECK(machine.bad(type::pids));
+}
+
 TEST_CASE("a service that is slow once or twice is not restarted") {
   RestartPolicy policy;
   for (std::int64_t i = 0; i < 300; ++i) {
