@@ -146,12 +146,6 @@ int verify(X509_STORE_CTX* chain, void*) {
 
 }  // namespace
 
-std::string written(BIO* to) {
-  char* data = nullptr;
-  const auto size = BIO_get_mem_data(to, &data);
-  return size > 0 ? std::string(data, static_cast<std::size_t>(size)) : std::string();
-}
-
 Result<Context> server_context(const Identity& identity) {
   CLOUDOS_ASSIGN(auto context, context_of(TLS_server_method()));
   CLOUDOS_TRY(use(context.get(), identity));

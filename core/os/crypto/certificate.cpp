@@ -11,8 +11,7 @@ namespace cloudos::os {
 namespace {
 
 Result<detail::Certificate> parse(std::string_view pem) {
-  const detail::Bio source(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  detail::must(source != nullptr);
+  const auto source = detail::reader(pem);
   detail::Certificate certificate(PEM_read_bio_X509(source.get(), nullptr, nullptr, nullptr));
   if (!certificate) return fail(ErrorKind::input, "not a PEM certificate");
   return certificate;

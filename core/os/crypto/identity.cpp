@@ -38,12 +38,6 @@ Result<Names> names_of(const std::string& name, const std::vector<std::string>& 
   return names;
 }
 
-std::string written(BIO* to) {
-  char* data = nullptr;
-  const auto size = must(BIO_get_mem_data(to, &data));
-  return {data, static_cast<std::size_t>(size)};
-}
-
 void extend(X509* certificate, int nid, const char* value) {
   const std::unique_ptr<X509_EXTENSION, Freed<X509_EXTENSION_free>> extension(must(X509V3_EXT_conf_nid(nullptr, nullptr, nid, value)));
   must(X509_add_ext(certificate, extension.get(), -1) == 1);

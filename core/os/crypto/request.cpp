@@ -26,8 +26,7 @@ Result<std::string> text_of(const ASN1_STRING* value) {
 
 Result<CertificateRequest> parse_certificate_request(std::string_view pem) {
   if (pem.size() > longest) return fail(ErrorKind::input, "a certificate request of more than 64 KiB");
-  const detail::Bio source(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  detail::must(source != nullptr);
+  const auto source = detail::reader(pem);
   // Without a passphrase: an encrypted block is none that we take, and nobody is asked.
   std::string no_passphrase;
   const Request request(PEM_read_bio_X509_REQ(source.get(), nullptr, nullptr, no_passphrase.data()));
