@@ -19,7 +19,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr auto conflist_path = "/etc/cni/net.d/10-cloudos.conflist";
+const std::string conflist_path = std::string(paths::cni_config) + "/10-cloudos.conflist";
 constexpr int vxlan_overhead = 50;
 
 std::string text_of(const sockaddr* address) {

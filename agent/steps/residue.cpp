@@ -39,7 +39,6 @@ std::vector<std::string> residue(Environment& env, bool kubernetes, const std::s
   std::vector<std::string> out;
   std::vector<std::string> folders{paths::config};
   if (kubernetes) std::ranges::copy(our_folders(env), std::back_inserter(folders));
-  folders.emplace_back("/etc/cni/net.d/10-cloudos.conflist");
   for (const auto& path : folders)
     if (fs::exists(fs::symlink_status(env.at(path)))) out.push_back(path + " is still there");
   std::error_code error;

@@ -245,8 +245,6 @@ std::vector<std::string> side_effects() {
           "/run/containerd",
           "/run/xtables.lock",
           "/run/cdi",
-          "/etc/cni/net.d",
-          "/etc/cni",
           "/opt/cni/bin",
           "/opt/cni",
           "/var/lib/cni/networks",

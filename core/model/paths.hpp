@@ -18,8 +18,8 @@ inline constexpr auto versions = "/var/lib/cloudos/versions";  // versions/<kube
 inline constexpr auto current = "/var/lib/cloudos/current";    // -> versions/<v>
 inline constexpr auto bin = "/var/lib/cloudos/current/bin";
 inline constexpr auto cni_bin = "/var/lib/cloudos/current/cni";
-inline constexpr auto cni_config = "/etc/cni/net.d";
-inline constexpr auto runs = "/run/cloudos/runs";  // <run>.events of each apply since boot
+inline constexpr auto cni_config = "/etc/cloudos/cni";  // not /etc/cni/net.d: docs/pod-network.md
+inline constexpr auto runs = "/run/cloudos/runs";       // <run>.events of each apply since boot
 inline constexpr auto machine_lock = "/run/cloudos/lock";
 inline constexpr auto discovery = "/run/cloudos/discovery.conf";  // while kubeadm joins; no secret
 

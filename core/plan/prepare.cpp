@@ -133,7 +133,6 @@ void add_runtime(const Input& input, const Member& member, StepList& steps) {
   steps.folder(paths::containerd_root, "containerd's state", 0700);
   steps.folder(certs, "registries");
   steps.folder(std::string(certs) + "/_default", "registries: any other");
-  steps.folder("/etc/cni", "CNI configuration");
   steps.folder(paths::cni_config, "CNI configuration");
   steps.file(std::string(certs) + "/_default/hosts.toml", fill(data::hosts_toml, {{"certs", certs}}), "no registry by default",
              "every image comes out of the bundle; no node reaches out by itself");

@@ -187,7 +187,7 @@ TEST_CASE("the pod network is written for the node's own range, with room for VX
   m.put("/etc/kubernetes/kubelet.conf", "x");
   m.commands.answers = {{.part = "get node w1", .out = node("w1", false).dump()}};
   REQUIRE(m.apply(request({step("net", model::PodNetwork{"w1", "127.0.0.1", "10.244.0.0/16"})})));
-  const auto list = json::parse(m.get("/etc/cni/net.d/10-cloudos.conflist"));
+  const auto list = json::parse(m.get("/etc/cloudos/cni/10-cloudos.conflist"));
   CHECK(list["plugins"][0]["type"] == "bridge");
   CHECK(list["plugins"][0]["mtu"] == 65486);
   CHECK(list["plugins"][0]["ipam"]["ranges"][0][0]["subnet"] == "10.244.3.0/24");
