@@ -114,6 +114,26 @@ TEST_CASE("a container runtime that was there runs on, with its containers, its 
   }
 }
 
+TEST_CASE("a node is Ready by its own pod network, never by the one that another runtime has configured", "[access]") {
+  auto& a = access();
+  REQUIRE(a.installed.code == 0);
+  const auto& master = a.sandbox.named("master-1");
+  // A reset is to find no cache of kubectl's.
+  const auto turns = [&](const std::string& ready) {
+    const auto ran =
+        kubectl(a.sandbox, master, {"--cache-dir=/run/kubectl", "wait", "node/node-1", "--for=condition=Ready=" + ready, "--timeout=120s"});
+    INFO(ran.out << ran.err);
+    CHECK(ran.code == 0);
+  };
+  turns("True");
+  a.sandbox.sh(a.node(), "ls /etc/cni/net.d/87-podman.conflist && mv /etc/cloudos/cni/10-cloudos.conflist /root/");
+  turns("False");
+  // containerd hears of what is written there and of what is renamed there, not of what is moved in from elsewhere.
+  a.sandbox.sh(a.node(), "cp -p /root/10-cloudos.conflist /etc/cloudos/cni/ && rm /root/10-cloudos.conflist");
+  turns("True");
+  a.sandbox.sh(master, "rm -rf /run/kubectl");
+}
+
 TEST_CASE("reset leaves a machine as it was", "[access]") {
   auto& a = access();
   REQUIRE(a.installed.code == 0);
