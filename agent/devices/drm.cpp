@@ -43,29 +43,10 @@ std::string resource_of(const DrmGpu& gpu) { return gpu.vendor == amd ? "amd.com
 
 }  // namespace
 
-std::string text_of(const fs::path& file) {
-  const auto text = os::read(file, 1U << 20);
-  return text ? std::string(trim(*text)) : std::string();
-}
-
 std::string assignment(std::string_view text, std::string_view key) {
   for (const auto& line : split(text, '\n'))
     if (line.size() > key.size() && line.starts_with(key) && line[key.size()] == '=') return line.substr(key.size() + 1);
   return {};
-}
-
-std::optional<int> numa_in(const fs::path& folder) {
-  const auto node = parse_number(text_of(folder / "numa_node"), 0, 4096);
-  if (!node) return std::nullopt;
-  return static_cast<int>(*node);
-}
-
-std::vector<std::string> names_in(const fs::path& folder) {
-  std::vector<std::string> out;
-  std::error_code failed;
-  for (fs::directory_iterator at(folder, failed), end; !failed && at != end; at.increment(failed)) out.push_back(at->path().filename());
-  std::ranges::sort(out);
-  return out;
 }
 
 std::vector<DrmGpu> drm_gpus(const Options& options) {
@@ -80,7 +61,7 @@ std::vector<DrmGpu> drm_gpus(const Options& options) {
                .driver = assignment(uevent, "DRIVER"),
                .render = render,
                .card = {},
-               .numa = numa_in(folder)};
+               .numa = os::numa_node_of(folder)};
     const bool offered =
         (gpu.vendor == amd && gpu.driver == "amdgpu") || (gpu.vendor == intel && (gpu.driver == "i915" || gpu.driver == "xe"));
     // The bus becomes a part of paths and a CDI device's name.

@@ -149,7 +149,7 @@ class Offer {
     return {.id = uuid,
             .card = gpu.uuid,
             .device = uuid,
-            .numa = numa_in(options_.sysfs / "bus/pci/devices" / gpu.pci_bus),
+            .numa = os::numa_node_of(options_.sysfs / "bus/pci/devices" / gpu.pci_bus),
             .island = islands_.at(gpu.uuid)};
   }
   void add(const nvml::Gpu& gpu) {

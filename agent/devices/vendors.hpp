@@ -5,6 +5,7 @@
 #include "agent/devices/health.hpp"
 #include "agent/devices/model.hpp"
 #include "agent/nvml/nvml.hpp"
+#include "core/os/kernel_files/kernel_files.hpp"
 
 namespace cloudos::devices {
 
@@ -31,14 +32,10 @@ struct DrmGpu {
 [[nodiscard]] Vendor offer_drm(const std::string& vendor, const std::vector<DrmGpu>& gpus, const Options& options);
 [[nodiscard]] Seen look_at(const DrmGpu& gpu, const Options& options);
 
-// Files of sysfs: without white space at the ends, "" when not there; of KEY=value lines, the value.
-[[nodiscard]] std::string text_of(const std::filesystem::path& file);
+using os::names_in;
+using os::text_of;
+// Of KEY=value lines, the value; "" without one.
 [[nodiscard]] std::string assignment(std::string_view text, std::string_view key);
-// The NUMA node in `folder`/numa_node; nothing on machines with one, where the kernel says -1.
-[[nodiscard]] std::optional<int> numa_in(const std::filesystem::path& folder);
-// Entries of a folder, sorted; none when it is not there.
-[[nodiscard]] std::vector<std::string> names_in(const std::filesystem::path& folder);
-
 // The resources with each unit as often as is configured, and what was asked for and is not there, in `remarks`.
 void share(Vendor& vendor, const Options& options);
 

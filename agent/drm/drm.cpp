@@ -4,25 +4,18 @@
 #include <string>
 
 #include "core/base/text.hpp"
-#include "core/os/file/file.hpp"
+#include "core/os/kernel_files/kernel_files.hpp"
 
 namespace cloudos::drm {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::string text_of(const fs::path& file) {
-  const auto text = os::read(file, 4096);
-  return text ? std::string(trim(*text)) : std::string();
-}
-
-std::optional<std::uint64_t> number_in(const fs::path& file) {
-  const auto value = parse_number(text_of(file), 0, ~0ULL);
-  return value ? std::optional(*value) : std::nullopt;
-}
+using os::number_of;
+using os::text_of;
 
 std::optional<Bytes> bytes_in(const fs::path& file) {
-  const auto value = number_in(file);
+  const auto value = number_of(file);
   return value ? std::optional(Bytes{*value}) : std::nullopt;
 }
 
@@ -31,10 +24,10 @@ void ask_sensors(const fs::path& folder, Reading& out) {
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
     for (const auto* sensor : {"temp1_input", "temp2_input"})
-      if (const auto heat = number_in(it->path() / sensor); heat && !out.temperature)
+      if (const auto heat = number_of(it->path() / sensor); heat && !out.temperature)
         out.temperature = static_cast<unsigned>(std::min<std::uint64_t>(*heat / 1000, 1000));
     for (const auto* sensor : {"power1_average", "power1_input"})
-      if (const auto power = number_in(it->path() / sensor); power && !out.power) out.power = *power / 1000;
+      if (const auto power = number_of(it->path() / sensor); power && !out.power) out.power = *power / 1000;
   }
 }
 
@@ -57,7 +50,7 @@ Reading read(const fs::path& device) {
   // Reading its registers would wake it, again and again.
   if (text_of(device / "power/runtime_status") == "suspended") return out;
   // Documentation/gpu/amdgpu/thermal.rst, and driver-misc.rst for the memory.
-  if (const auto busy = number_in(device / "gpu_busy_percent")) out.busy = static_cast<unsigned>(std::min<std::uint64_t>(*busy, 100));
+  if (const auto busy = number_of(device / "gpu_busy_percent")) out.busy = static_cast<unsigned>(std::min<std::uint64_t>(*busy, 100));
   out.memory_total = bytes_in(device / "mem_info_vram_total");
   out.memory_used = bytes_in(device / "mem_info_vram_used");
   ask_sensors(device / "hwmon", out);

@@ -35,7 +35,7 @@ std::optional<PciFunction> function_of(const fs::path& folder) {
                      .subsystem_vendor = hex_of(folder / "subsystem_vendor"),
                      .subsystem_device = hex_of(folder / "subsystem_device"),
                      .driver = link_name(folder / "driver"),
-                     .numa_node = numa_node_of(folder),
+                     .numa_node = numa_node_of(folder).value_or(-1),
                      .sriov_capable = static_cast<int>(parse_number(text_of(folder / "sriov_totalvfs"), 0, 65535).value_or(0))};
 }
 
@@ -171,11 +171,6 @@ void merge(GpuDevice& known, GpuDevice told) {
 }
 
 }  // namespace
-
-int numa_node_of(const fs::path& device) {
-  const auto text = text_of(device / "numa_node");  // "-1" where the firmware did not say
-  return text.empty() || text.starts_with('-') ? -1 : static_cast<int>(parse_number(text, 0, 1U << 16U).value_or(0));
-}
 
 void look_at_devices(const Roots& roots, model::HostFacts& facts) {
   const auto folder = roots.sysfs / "bus/pci/devices";

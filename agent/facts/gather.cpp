@@ -15,25 +15,6 @@ namespace cloudos::facts {
 
 namespace fs = std::filesystem;
 
-std::string text_of(const fs::path& file) {
-  auto text = os::read(file);
-  return text ? std::string(trim(*text)) : "";
-}
-
-std::vector<std::string> names_in(const fs::path& folder) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) names.push_back(it->path().filename());
-  std::ranges::sort(names);
-  return names;
-}
-
-std::string link_name(const fs::path& link) {
-  std::error_code error;
-  const auto target = fs::read_symlink(link, error);
-  return error ? "" : target.filename().string();
-}
-
 bool unix_socket_answers(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;

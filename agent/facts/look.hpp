@@ -11,17 +11,15 @@
 #include "agent/facts/facts.hpp"
 #include "agent/facts/gpu_probe.hpp"
 #include "agent/facts/parse.hpp"
+#include "core/os/kernel_files/kernel_files.hpp"
 
 namespace cloudos::facts {
 
-// The content without white space at its ends; "" when it cannot be read.
-[[nodiscard]] std::string text_of(const std::filesystem::path& file);
-// The names in a folder, sorted; none when it cannot be read.
-[[nodiscard]] std::vector<std::string> names_in(const std::filesystem::path& folder);
-// The last part of where a symbolic link points, "" when it is none.
-[[nodiscard]] std::string link_name(const std::filesystem::path& link);
-// Which NUMA node a device's folder in sysfs says it is on, -1 when it does not say.
-[[nodiscard]] int numa_node_of(const std::filesystem::path& device);
+using os::link_name;
+using os::names_in;
+using os::numa_node_of;
+using os::text_of;
+
 // Connects to a stream socket of this machine.
 [[nodiscard]] bool unix_socket_answers(const std::string& path);
 [[nodiscard]] bool tcp_port_answers(const std::string& address, std::uint16_t port);

@@ -106,7 +106,7 @@ void look_at_interfaces(const Roots& roots, model::HostFacts& facts) {
                                 .duplex = duplex == "unknown" ? "" : duplex,
                                 .driver = link_name(device / "driver"),
                                 .pci = pci_function(device),
-                                .numa_node = numa_node_of(device),
+                                .numa_node = numa_node_of(device).value_or(-1),
                                 .sriov_capable = number("device/sriov_totalvfs"),
                                 .sriov_active = number("device/sriov_numvfs")});
   }

@@ -66,7 +66,7 @@ void look_at_disks(const Roots& roots, model::HostFacts& facts) {
                            .model = text_of(folder / "device/model"),
                            .size = Bytes{parse_number(text_of(folder / "size"), 0, 1ULL << 54U).value_or(0) * 512},
                            .rotational = text_of(folder / "queue/rotational") == "1",
-                           .numa_node = numa_node_of(folder / "device")});
+                           .numa_node = numa_node_of(folder / "device").value_or(-1)});
   }
 }
 

@@ -9,6 +9,7 @@
 #include "agent/facts/parse.hpp"
 #include "agent/health/sample.hpp"
 #include "core/base/text.hpp"
+#include "core/os/kernel_files/kernel_files.hpp"
 
 namespace cloudos::health {
 
@@ -16,21 +17,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::string text_of(const fs::path& file) {
-  // Files of /proc and /sys that are read here are short; a sensor that floods is not believed.
-  auto text = os::read(file, 4U << 20U);
-  return text ? std::string(trim(*text)) : "";
-}
+using os::names_in;
+using os::text_of;
 
-std::vector<std::string> names_in(const fs::path& folder) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) names.push_back(it->path().filename());
-  std::ranges::sort(names);
-  return names;
-}
-
-std::uint64_t number_of(const fs::path& file) { return parse_number(text_of(file), 0, ~0ULL).value_or(0); }
+std::uint64_t count_of(const fs::path& file) { return os::number_of(file).value_or(0); }
 
 // File systems on devices of this machine, each once. Those over the network are left out: asking one whose server is gone
 // would hang.
@@ -71,13 +61,13 @@ void look_at_limits(const Senses& senses, Sample& sample) {
   if (load.size() >= 4) {
     const auto slash = load[3].find('/');
     const auto all = slash == std::string::npos ? Result<std::uint64_t>(0) : parse_number(load[3].substr(slash + 1), 0, ~0ULL);
-    const auto limit = std::min(number_of(procfs / "sys/kernel/pid_max"), number_of(procfs / "sys/kernel/threads-max"));
+    const auto limit = std::min(count_of(procfs / "sys/kernel/pid_max"), count_of(procfs / "sys/kernel/threads-max"));
     if (all && *all > 0 && limit > 0) sample.pids = Sample::Use{.used = *all, .limit = limit};
   }
   const auto conntrack = procfs / "sys/net/netfilter";
-  if (const auto limit = number_of(conntrack / "nf_conntrack_max"); limit > 0)
-    sample.conntrack = Sample::Use{.used = number_of(conntrack / "nf_conntrack_count"), .limit = limit};
-  sample.tainted = number_of(procfs / "sys/kernel/tainted");
+  if (const auto limit = count_of(conntrack / "nf_conntrack_max"); limit > 0)
+    sample.conntrack = Sample::Use{.used = count_of(conntrack / "nf_conntrack_count"), .limit = limit};
+  sample.tainted = count_of(procfs / "sys/kernel/tainted");
 }
 
 void look_at_links(const Senses& senses, Sample& sample) {
@@ -89,7 +79,7 @@ void look_at_links(const Senses& senses, Sample& sample) {
     out.push_back({.name = name,
                    .carrier = text_of(folder / name / "carrier") == "1",
                    .duplex = text_of(folder / name / "duplex"),
-                   .carrier_changes = number_of(folder / name / "carrier_changes")});
+                   .carrier_changes = count_of(folder / name / "carrier_changes")});
   }
 }
 
@@ -100,7 +90,7 @@ void look_at_heat(const Senses& senses, Sample& sample) {
     const auto throttle = folder / name / "thermal_throttle/package_throttle_count";
     if (!name.starts_with("cpu") || !fs::exists(throttle)) continue;
     auto& count = sample.cpu_throttles["package " + text_of(folder / name / "topology/physical_package_id")];
-    count = std::max(count, number_of(throttle));
+    count = std::max(count, count_of(throttle));
   }
 }
 
@@ -109,7 +99,7 @@ void look_at_memory(const Senses& senses, Sample& sample) {
   const auto folder = senses.roots.sysfs / "devices/system/edac/mc";
   for (const auto& name : names_in(folder)) {
     if (!name.starts_with("mc") || !fs::exists(folder / name / "ce_count")) continue;
-    sample.memory_errors[name] = {.corrected = number_of(folder / name / "ce_count"), .uncorrected = number_of(folder / name / "ue_count")};
+    sample.memory_errors[name] = {.corrected = count_of(folder / name / "ce_count"), .uncorrected = count_of(folder / name / "ue_count")};
   }
 }
 

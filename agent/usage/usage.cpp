@@ -14,6 +14,7 @@
 #include "agent/usage/gpus.hpp"
 #include "core/model/paths.hpp"
 #include "core/os/file/file.hpp"
+#include "core/os/kernel_files/kernel_files.hpp"
 
 namespace cloudos::usage {
 
@@ -23,15 +24,8 @@ namespace {
 
 constexpr std::int64_t second_us = 1'000'000;
 
-std::string text_of(const fs::path& file) {
-  const auto text = os::read(file, 4U << 20U);
-  return text ? std::string(trim(*text)) : "";
-}
-
-std::optional<std::uint64_t> number_in(const fs::path& file) {
-  const auto value = parse_number(text_of(file), 0, ~0ULL);
-  return value ? std::optional(*value) : std::nullopt;
-}
+using os::number_of;
+using os::text_of;
 
 // Which counters are this machine's.
 class Source {
@@ -84,7 +78,7 @@ class Source {
 
   [[nodiscard]] std::optional<std::int64_t> group_time() const {
     if (time_->version == 1) {
-      const auto nanoseconds = number_in(time_->machine() / "cpuacct.usage");
+      const auto nanoseconds = number_of(time_->machine() / "cpuacct.usage");
       return nanoseconds ? std::optional(static_cast<std::int64_t>(*nanoseconds / 1000)) : std::nullopt;
     }
     const auto stat = facts::parse_properties(text_of(time_->machine() / "cpu.stat"));
