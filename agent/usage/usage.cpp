@@ -18,8 +18,6 @@
 
 namespace cloudos::usage {
 
-namespace fs = std::filesystem;
-
 namespace {
 
 constexpr std::int64_t second_us = 1'000'000;
