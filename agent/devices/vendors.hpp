@@ -33,7 +33,7 @@ struct DrmGpu {
 [[nodiscard]] Seen look_at(const DrmGpu& gpu, const Options& options);
 
 using os::names_in;
-using os::text_of;
+[[nodiscard]] inline std::string text_of(const std::filesystem::path& file) { return os::text_of(file, 1U << 20U); }
 // Of KEY=value lines, the value; "" without one.
 [[nodiscard]] std::string assignment(std::string_view text, std::string_view key);
 // The resources with each unit as often as is configured, and what was asked for and is not there, in `remarks`.

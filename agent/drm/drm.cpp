@@ -12,7 +12,8 @@ namespace {
 namespace fs = std::filesystem;
 
 using os::number_of;
-using os::text_of;
+
+std::string text_of(const fs::path& file) { return os::text_of(file, 4096); }
 
 std::optional<Bytes> bytes_in(const fs::path& file) {
   const auto value = number_of(file);

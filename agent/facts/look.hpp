@@ -18,7 +18,8 @@ namespace cloudos::facts {
 using os::link_name;
 using os::names_in;
 using os::numa_node_of;
-using os::text_of;
+// With room for the tables of sockets of a busy machine.
+[[nodiscard]] inline std::string text_of(const std::filesystem::path& file) { return os::text_of(file, 64U << 20U); }
 
 // Connects to a stream socket of this machine.
 [[nodiscard]] bool unix_socket_answers(const std::string& path);

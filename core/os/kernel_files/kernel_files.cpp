@@ -7,13 +7,17 @@
 
 namespace cloudos::os {
 
-std::string text_of(const fs::path& file) {
-  const auto text = read(file);
+namespace {
+constexpr std::size_t page = 4096;  // as much as one attribute holds (Documentation/filesystems/sysfs.rst)
+}
+
+std::string text_of(const fs::path& file, std::size_t limit) {
+  const auto text = read(file, limit);
   return text ? std::string(trim(*text)) : "";
 }
 
 std::optional<std::uint64_t> number_of(const fs::path& file) {
-  const auto value = parse_number(text_of(file), 0, ~0ULL);
+  const auto value = parse_number(text_of(file, page), 0, ~0ULL);
   return value ? std::optional(*value) : std::nullopt;
 }
 

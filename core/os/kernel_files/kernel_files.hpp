@@ -3,6 +3,7 @@
 // is for whoever asks.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -11,8 +12,9 @@
 
 namespace cloudos::os {
 
-// The content without white space at its ends; "" when it cannot be read.
-[[nodiscard]] std::string text_of(const std::filesystem::path& file);
+// The content without white space at its ends; "" when it cannot be read or has more than `limit` bytes: a file that floods is
+// not believed.
+[[nodiscard]] std::string text_of(const std::filesystem::path& file, std::size_t limit = 4U << 20U);
 // A file that holds one whole number, in decimal; nothing when it does not.
 [[nodiscard]] std::optional<std::uint64_t> number_of(const std::filesystem::path& file);
 // The names in a folder, sorted; none when it cannot be read.
