@@ -19,8 +19,9 @@ namespace {
 
 using nlohmann::json;
 
-const std::string conflist_path = std::string(paths::cni_config) + "/10-cloudos.conflist";
 constexpr int vxlan_overhead = 50;
+
+std::string conflist_path() { return std::string(paths::cni_config) + "/10-cloudos.conflist"; }
 
 std::string text_of(const sockaddr* address) {
   std::array<char, INET6_ADDRSTRLEN> text{};
@@ -67,9 +68,9 @@ Result<std::optional<std::string>> wanted(const model::PodNetwork& a, Session& s
 Result<Check> check(const model::PodNetwork& a, Session& session) {
   CLOUDOS_ASSIGN(auto content, wanted(a, session));
   if (!content) return Check::needed("node " + a.node + " has no podCIDR yet");
-  return check_file(session, conflist_path, *content, 0644);
+  return check_file(session, conflist_path(), *content, 0644);
 }
-Result<Undo> before(const model::PodNetwork&, Session&) { return Undo{{"path", conflist_path}}; }
+Result<Undo> before(const model::PodNetwork&, Session&) { return Undo{{"path", conflist_path()}}; }
 Status apply(const model::PodNetwork& a, Session& session) {
   CLOUDOS_ASSIGN(auto content, wanted(a, session));
   if (!content) {
@@ -81,7 +82,7 @@ Status apply(const model::PodNetwork& a, Session& session) {
       return fail(ErrorKind::failed, "node " + a.node + " has no podCIDR",
                   "look at the controller manager's log: it gives each node its part of the pod network");
   }
-  return write_file(session, conflist_path, *content, 0644);
+  return write_file(session, conflist_path(), *content, 0644);
 }
 
 }  // namespace cloudos::steps
